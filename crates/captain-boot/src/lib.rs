@@ -1,0 +1,1 @@
+//! What one machine is told: kernel command line, boot scripts.

@@ -1,0 +1,1 @@
+//! captaind.toml -> Config, with every fault and its line.

@@ -1,0 +1,1 @@
+//! Debian archive client: verify, resolve, fetch, unpack.

@@ -1,0 +1,1 @@
+//! DHCP, ProxyDHCP and leases as a pure state machine.

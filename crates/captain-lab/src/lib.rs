@@ -1,0 +1,1 @@
+//! Virtual machines with real firmware on a private network.

@@ -1,0 +1,81 @@
+//! Words of the image builder that the configuration and the servers share.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What is wanted in an OSIE: one `[osie.NAME]` table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recipe {
+    /// Its name: `default` is what a profile names that names nothing.
+    pub name: String,
+    /// Debian suite.
+    pub suite: String,
+    /// Archive to fetch from; the mirror of the host's apt where none is given.
+    pub mirror: Option<String>,
+    /// OpenPGP keyring that the archive's signature must verify against; the host's Debian keyring by default.
+    pub keyring: Option<PathBuf>,
+    /// Packages on top of the base set.
+    pub packages: Vec<String>,
+    /// Packages with hardware firmware blobs (component non-free-firmware).
+    pub firmware: Vec<String>,
+    /// Groups of kernel modules, or single names.
+    pub modules: Vec<String>,
+    /// Folders laid over the root, in order.
+    pub overlay: Vec<PathBuf>,
+    /// Units to enable.
+    pub services: Vec<String>,
+    /// Container images put into the OSIE and run as services.
+    pub containers: Vec<String>,
+    /// Keys that may log in by SSH; any makes it a debug image with sshd.
+    pub ssh_authorized_keys: Vec<String>,
+    /// Where the kernel comes from.
+    pub kernel: KernelSource,
+}
+
+/// Where an OSIE's kernel comes from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum KernelSource {
+    /// Debian's signed `linux-image`.
+    #[default]
+    Debian,
+    /// Built from source with `kernel-configs/`.
+    Source,
+    /// A given vmlinuz (with its modules beside it).
+    Path(PathBuf),
+}
+
+impl Recipe {
+    /// Groups of modules in an OSIE where the recipe lists none.
+    pub const DEFAULT_MODULES: [&'static str; 7] =
+        ["net", "storage", "usb", "virtio", "fs", "netfilter", "ipmi"];
+
+    /// The recipe of this name with nothing configured.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            suite: "trixie".to_owned(),
+            mirror: None,
+            keyring: None,
+            packages: Vec::new(),
+            firmware: Vec::new(),
+            modules: Self::DEFAULT_MODULES.map(str::to_owned).to_vec(),
+            overlay: Vec::new(),
+            services: Vec::new(),
+            containers: Vec::new(),
+            ssh_authorized_keys: Vec::new(),
+            kernel: KernelSource::Debian,
+        }
+    }
+}
+
+/// An immutable served file, named by its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// File name, such as `vmlinuz-x86_64`.
+    pub name: String,
+    /// SHA-256 of the content, lower-case hex.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+}

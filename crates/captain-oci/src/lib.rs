@@ -1,0 +1,1 @@
+//! Read-only OCI registry, image import and assembly.

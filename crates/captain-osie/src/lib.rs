@@ -1,0 +1,1 @@
+//! The OSIE builder: recipe -> plan -> initramfs and kernel.

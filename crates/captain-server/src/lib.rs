@@ -1,0 +1,1 @@
+//! Sockets, routes and state of the appliance.

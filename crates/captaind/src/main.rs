@@ -1,0 +1,3 @@
+//! A netboot appliance for bare metal in one daemon.
+
+fn main() {}
