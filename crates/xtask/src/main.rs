@@ -1,3 +1,61 @@
-//! The project's chores.
+//! The project's chores: `cargo xtask test`, `cargo xtask lab`.
+//!
+//! Each chore installs what it needs from Debian's packages first, so that a fresh machine with Rust passes.
 
-fn main() {}
+mod packages;
+mod run;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+use run::{cargo, captaind};
+
+/// The project's chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Install what the tests need, then check the formatting, lints, licences, and run every test
+    Test(TestArgs),
+    /// Install what the lab needs, then run `captaind lab` with the given arguments (release build)
+    Lab {
+        /// Arguments for `captaind lab`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+#[derive(Args)]
+struct TestArgs {
+    /// Only the tests that need neither virtual machines nor the package mirror
+    #[arg(long)]
+    fast: bool,
+    /// Do not install packages: fail where one is missing
+    #[arg(long)]
+    no_install: bool,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().chore {
+        Chore::Test(args) => test(&args),
+        Chore::Lab { arguments } => {
+            packages::ensure(packages::LAB, true)?;
+            captaind("lab", &arguments)
+        }
+    }
+}
+
+fn test(args: &TestArgs) -> Result<()> {
+    packages::ensure(packages::TEST, !args.no_install)?;
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[])?;
+    run::deny()?;
+    let slow = if args.fast { "0" } else { "1" };
+    cargo(&["build", "--package", "captaind", "--locked"], &[])?;
+    cargo(&["test", "--workspace", "--locked"], &[("CAPTAIND_TEST_VMS", slow)])
+}
