@@ -101,6 +101,9 @@ pub enum EventKind {
         bytes: u64,
         /// Milliseconds it took.
         millis: u64,
+        /// Whether the last byte of what was asked for was sent, which a HEAD or a broken-off transfer never does.
+        #[serde(default)]
+        complete: bool,
     },
     /// A boot reached a stage.
     Stage {
