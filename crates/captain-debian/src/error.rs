@@ -1,0 +1,186 @@
+//! What can go wrong between a mirror and a file in a .deb. Every message names the file and the way out.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::hash::Sha256;
+
+/// Why the archive client could not do what was asked.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The host's apt names no usable Debian archive.
+    #[error("{}: {why}; name a mirror (`mirror = \"http://...\"` under [osie])", path.display())]
+    NoMirror {
+        /// Where was looked.
+        path: PathBuf,
+        /// What was found instead.
+        why: String,
+    },
+    /// No keyring to verify the archive with.
+    #[error(
+        "no keyring to verify {url} with: {why}; install debian-archive-keyring or set `keyring` under [osie]"
+    )]
+    Keyring {
+        /// What should be verified.
+        url: String,
+        /// What was tried.
+        why: String,
+    },
+    /// A signature does not verify.
+    #[error(
+        "{url}: the signature does not verify: {why}; the file was tampered with, or the keyring is too old or of another archive"
+    )]
+    Signature {
+        /// The signed file.
+        url: String,
+        /// Per signature, what is wrong with it.
+        why: String,
+    },
+    /// The release is out of date, or of the future.
+    #[error("{url}: {why}")]
+    Stale {
+        /// The release file.
+        url: String,
+        /// Which date, against which, and the way out.
+        why: String,
+    },
+    /// The release is another suite than the one asked for.
+    #[error("{url}: asked for suite `{wanted}`, but it is signed as suite `{suite}`, codename `{codename}`")]
+    WrongSuite {
+        /// The release file.
+        url: String,
+        /// What was asked for.
+        wanted: String,
+        /// Its `Suite`.
+        suite: String,
+        /// Its `Codename`.
+        codename: String,
+    },
+    /// The archive does not carry what was asked for.
+    #[error("{url}: {what}")]
+    NotCarried {
+        /// The release file.
+        url: String,
+        /// What is not there, and what is.
+        what: String,
+    },
+    /// A file of the archive cannot be understood.
+    #[error("{file}: {why}")]
+    Malformed {
+        /// URL or path.
+        file: String,
+        /// What is wrong in it.
+        why: String,
+    },
+    /// A file has the wrong size or hash.
+    #[error("{url}: expected {expected}, got {got}; the mirror or something on the way changed the file")]
+    Tampered {
+        /// The file.
+        url: String,
+        /// Size or sum that the index promised.
+        expected: String,
+        /// What came.
+        got: String,
+    },
+    /// A download did not succeed.
+    #[error("cannot download {url}: {why}")]
+    Download {
+        /// The file.
+        url: String,
+        /// What happened last, and how often it was tried.
+        why: String,
+    },
+    /// Offline, and the file is not in the cache.
+    #[error("offline, and {url} is not in the cache ({}): run once without --offline", path.display())]
+    Offline {
+        /// The file.
+        url: String,
+        /// Where it should have been.
+        path: PathBuf,
+    },
+    /// No package of this name.
+    #[error("no package `{name}` in {suites}{}{}", of_chain(.chain), of_hint(.hint))]
+    UnknownPackage {
+        /// What was asked for.
+        name: String,
+        /// Where was looked.
+        suites: String,
+        /// Who needs it: from a wanted package down to the one that names it; empty where it was asked for.
+        chain: Vec<String>,
+        /// Similar names, or who provides it.
+        hint: String,
+    },
+    /// A dependency that nothing meets.
+    #[error("`{dependency}` cannot be met: {why}{}", of_chain(.chain))]
+    Unmet {
+        /// The dependency.
+        dependency: String,
+        /// Per alternative, what is in the way.
+        why: String,
+        /// Who needs it: from a wanted package down to the one that has the dependency.
+        chain: Vec<String>,
+    },
+    /// Two selected packages do not go together.
+    #[error("{package} {field} `{relation}`, which {other} is: leave one out (needed by {}; {})",
+        package_chain.join(" -> "), other_chain.join(" -> "))]
+    Conflict {
+        /// The package that says so.
+        package: String,
+        /// `conflicts with` or `breaks`.
+        field: &'static str,
+        /// What it says.
+        relation: String,
+        /// The package that it does not want.
+        other: String,
+        /// Why `package` is there.
+        package_chain: Vec<String>,
+        /// Why `other` is there.
+        other_chain: Vec<String>,
+    },
+    /// A .deb is damaged, or holds what must not be unpacked.
+    #[error("{}: {why}", deb.display())]
+    Deb {
+        /// The .deb.
+        deb: PathBuf,
+        /// What is wrong, with the path inside the package.
+        why: String,
+    },
+    /// The disk.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(path: &Path, source: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), source }
+    }
+
+    pub(crate) fn malformed(file: impl Into<String>, why: impl ToString) -> Self {
+        Self::Malformed { file: file.into(), why: why.to_string() }
+    }
+
+    pub(crate) fn sum(url: &str, expected: &Sha256, got: &Sha256) -> Self {
+        let show = |sum: &Sha256| format!("SHA-256 {sum}");
+        Self::Tampered { url: url.to_owned(), expected: show(expected), got: show(got) }
+    }
+
+    pub(crate) fn size(url: &str, expected: u64, got: u64) -> Self {
+        let show = |size: u64| format!("{size} bytes");
+        Self::Tampered { url: url.to_owned(), expected: show(expected), got: show(got) }
+    }
+}
+
+fn of_chain(chain: &[String]) -> String {
+    if chain.is_empty() { String::new() } else { format!(" (needed by {})", chain.join(" -> ")) }
+}
+
+fn of_hint(hint: &str) -> String {
+    if hint.is_empty() { String::new() } else { format!(": {hint}") }
+}
