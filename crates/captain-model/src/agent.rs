@@ -60,7 +60,8 @@ mod tests {
             registry_password: Some(Secret::new("p")),
             ..AgentSettings::default()
         };
-        let machine = AgentSettings { tls: Some(false), facility: Some("lab".into()), ..AgentSettings::default() };
+        let machine =
+            AgentSettings { tls: Some(false), facility: Some("lab".into()), ..AgentSettings::default() };
         let merged = machine.over(&profile);
         assert_eq!(merged.image.as_deref(), Some("r/agent:1"));
         assert_eq!(merged.tls, Some(false));

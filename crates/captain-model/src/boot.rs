@@ -59,15 +59,8 @@ pub enum BootStage {
 
 impl BootStage {
     /// Every stage, in order.
-    pub const ALL: [Self; 7] = [
-        Self::Dhcp,
-        Self::Loader,
-        Self::Script,
-        Self::Kernel,
-        Self::Initramfs,
-        Self::Userland,
-        Self::Agent,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Dhcp, Self::Loader, Self::Script, Self::Kernel, Self::Initramfs, Self::Userland, Self::Agent];
 
     /// The name in configuration, JSON and on the command line.
     pub const fn name(self) -> &'static str {

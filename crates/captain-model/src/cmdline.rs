@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 /// What x86 and arm64 kernels accept (`COMMAND_LINE_SIZE`), with its terminating NUL.
@@ -11,9 +11,13 @@ pub const KERNEL_LIMIT: usize = 2048;
 /// Ordered, checked kernel arguments. Later ones win in the kernel, so order is kept.
 ///
 /// An argument never holds a newline, NUL or other control character, nor a space outside double quotes.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
+///
+/// `Display` is what the kernel is given; `Debug` and JSON show [`Cmdline::masked`]'s arguments.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Cmdline(Vec<String>);
+
+/// Arguments that are never shown.
+const SECRET: &str = "registry_password=";
 
 /// Why a text cannot be a kernel argument.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -25,7 +29,9 @@ pub enum CmdlineError {
     #[error("kernel argument `{0}` holds a control character (newline, NUL, ...): remove it")]
     Control(String),
     /// A space that is not inside double quotes would start another argument.
-    #[error("kernel argument `{0}` holds a space outside double quotes: write two arguments, or quote the value")]
+    #[error(
+        "kernel argument `{0}` holds a space outside double quotes: write two arguments, or quote the value"
+    )]
     Space(String),
     /// A double quote is not closed.
     #[error("kernel argument `{0}` has an unbalanced double quote")]
@@ -103,6 +109,19 @@ impl Cmdline {
         })
     }
 
+    /// The arguments as they may be shown, in order: `registry_password=***`.
+    pub fn masked_arguments(&self) -> impl Iterator<Item = &str> {
+        self.iter().map(|argument| {
+            let secret = argument.trim_start_matches('"').starts_with(SECRET);
+            if secret { "registry_password=***" } else { argument }
+        })
+    }
+
+    /// The line as it may be shown in logs, JSON and on a terminal.
+    pub fn masked(&self) -> String {
+        self.masked_arguments().collect::<Vec<_>>().join(" ")
+    }
+
     /// Whether there is no argument.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -130,6 +149,18 @@ fn check(argument: &str) -> Result<(), CmdlineError> {
 impl fmt::Display for Cmdline {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join(" "))
+    }
+}
+
+impl fmt::Debug for Cmdline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.masked_arguments()).finish()
+    }
+}
+
+impl Serialize for Cmdline {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.masked_arguments())
     }
 }
 
@@ -166,5 +197,14 @@ mod tests {
     fn a_line_is_split_outside_quotes() {
         let line = Cmdline::parse_line("a  b=\"c d\" e").unwrap();
         assert_eq!(line.iter().collect::<Vec<_>>(), ["a", "b=\"c d\"", "e"]);
+    }
+
+    #[test]
+    fn a_password_is_only_in_what_the_kernel_is_given() {
+        let line = Cmdline::parse(["a=1", "registry_password=hunter2", "b=2"]).unwrap();
+        assert_eq!(line.to_string(), "a=1 registry_password=hunter2 b=2");
+        assert_eq!(line.masked(), "a=1 registry_password=*** b=2");
+        assert_eq!(format!("{line:?}"), r#"["a=1", "registry_password=***", "b=2"]"#);
+        assert_eq!(serde_json::to_string(&line).unwrap(), r#"["a=1","registry_password=***","b=2"]"#);
     }
 }

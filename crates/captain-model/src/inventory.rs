@@ -28,7 +28,11 @@ pub enum Identity<'a> {
 impl Inventory {
     /// Indexes `machines` by MAC and fixed address. The default profile is `profiles["default"]`, or an empty one.
     /// Where two machines share a MAC the first has it: the configuration has refused that already.
-    pub fn new(machines: Vec<Machine>, profiles: BTreeMap<String, Profile>, unknown: UnknownMachines) -> Self {
+    pub fn new(
+        machines: Vec<Machine>,
+        profiles: BTreeMap<String, Profile>,
+        unknown: UnknownMachines,
+    ) -> Self {
         let mut by_mac = HashMap::new();
         let mut by_address = HashMap::new();
         for (at, machine) in machines.iter().enumerate() {
@@ -153,7 +157,8 @@ mod tests {
         machine.macs.push(mac(2));
         machine.profile = Some("rack".into());
         let profiles = BTreeMap::from([("rack".to_owned(), Profile::new("rack"))]);
-        let inventory = Inventory::new(vec![machine, Machine::new(mac(3))], profiles, UnknownMachines::Ignore);
+        let inventory =
+            Inventory::new(vec![machine, Machine::new(mac(3))], profiles, UnknownMachines::Ignore);
         assert_eq!(inventory.identify(mac(2)).profile().name, "rack");
         assert_eq!(inventory.identify(mac(3)).profile().name, "default");
         assert!(matches!(inventory.identify(mac(4)), Identity::Unknown(p) if p.name == "default"));

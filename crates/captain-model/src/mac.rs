@@ -129,8 +129,16 @@ mod tests {
     #[test]
     fn what_is_not_an_address_is_named() {
         for text in [
-            "", "52", "52:54:00:ab:cd", "52:54:00:ab:cd:e", "52:54:00:ab:cd:eg", "52:54-00:ab:cd:ef",
-            "52 54 00 ab cd ef", "525400abcdéf", "5254:00ab:cdef", "52:54:00:ab:cd:ef:01",
+            "",
+            "52",
+            "52:54:00:ab:cd",
+            "52:54:00:ab:cd:e",
+            "52:54:00:ab:cd:eg",
+            "52:54-00:ab:cd:ef",
+            "52 54 00 ab cd ef",
+            "525400abcdéf",
+            "5254:00ab:cdef",
+            "52:54:00:ab:cd:ef:01",
         ] {
             assert_eq!(text.parse::<Mac>(), Err(MacError(text.to_owned())), "{text}");
         }
