@@ -37,8 +37,8 @@ fn agent_arguments(facts: &Facts) -> Vec<Argument> {
     let syslog = facts.syslog();
     vec![
         ("facility", agent.facility),
-        ("syslog_host", syslog.map(|(host, _)| host.clone())),
-        ("syslog_port", syslog.map(|(_, port)| port.to_string())),
+        ("syslog_host", syslog.as_ref().map(|(host, _)| host.clone())),
+        ("syslog_port", syslog.as_ref().map(|(_, port)| port.to_string())),
         ("grpc_authority", agent.grpc_authority),
         ("tinkerbell_tls", agent.tls.map(|on| on.to_string())),
         ("tinkerbell_insecure_tls", agent.insecure_tls.map(|on| on.to_string())),

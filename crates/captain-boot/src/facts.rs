@@ -75,9 +75,19 @@ impl<'a> Facts<'a> {
         self.artifact(&self.initrd_name())
     }
 
-    /// Where syslog is announced to this machine: the server's word, unless the agent's settings say no.
-    pub(crate) fn syslog(&self) -> Option<&'a (String, u16)> {
-        self.server.syslog.as_ref().filter(|_| self.identity.agent().syslog != Some(false))
+    /// Where syslog is announced to this machine: the host of the agent's settings, else the server's; nowhere
+    /// where those settings say no.
+    pub(crate) fn syslog(&self) -> Option<(String, u16)> {
+        const PORT: u16 = 514;
+        let agent = self.identity.agent();
+        if agent.syslog == Some(false) {
+            return None;
+        }
+        let (host, port) = match agent.syslog_host {
+            Some(host) => (host, PORT),
+            None => self.server.syslog.clone()?,
+        };
+        Some((host, agent.syslog_port.unwrap_or(port)))
     }
 
     fn artifact(&self, file: &str) -> String {

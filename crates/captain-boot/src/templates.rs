@@ -133,7 +133,7 @@ impl Templates {
             "arch" => facts.arch.linux().to_owned(),
             "boot" => facts.boot.map_or_else(|| "-".to_owned(), |boot| boot.to_string()),
             "http_base" => base.clone(),
-            "syslog_host" => facts.syslog().map(|(host, _)| host.clone()).unwrap_or_default(),
+            "syslog_host" => facts.syslog().map(|(host, _)| host).unwrap_or_default(),
             "kernel_name" => facts.kernel_name(),
             "kernel_url" => format!("{base}{}", facts.kernel_path()),
             "initrd_name" => facts.initrd_name(),

@@ -280,3 +280,15 @@ proptest! {
         prop_assert_eq!(ipxe_shell(&script), line);
     }
 }
+
+#[test]
+fn a_machines_syslog_host_goes_before_the_servers() {
+    let (mut machine, profile) = full();
+    machine.agent.syslog_host = Some("logs.example".to_owned());
+    let own = line(machine.clone(), profile.clone()).unwrap();
+    assert_eq!((own.get("syslog_host"), own.get("syslog_port")), (Some("logs.example"), Some("514")));
+    machine.agent.syslog_port = Some(6514);
+    assert_eq!(line(machine.clone(), profile.clone()).unwrap().get("syslog_port"), Some("6514"));
+    machine.agent.syslog = Some(false);
+    assert_eq!(line(machine, profile).unwrap().get("syslog_host"), None);
+}

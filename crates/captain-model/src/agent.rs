@@ -23,6 +23,10 @@ pub struct AgentSettings {
     pub insecure_tls: Option<bool>,
     /// Whether `syslog_host`/`syslog_port` are announced.
     pub syslog: Option<bool>,
+    /// `syslog_host` of these machines, instead of the server's.
+    pub syslog_host: Option<String>,
+    /// `syslog_port` beside it.
+    pub syslog_port: Option<u16>,
     /// `facility`.
     pub facility: Option<String>,
 }
@@ -43,6 +47,8 @@ impl AgentSettings {
             tls: pick(&self.tls, &base.tls),
             insecure_tls: pick(&self.insecure_tls, &base.insecure_tls),
             syslog: pick(&self.syslog, &base.syslog),
+            syslog_host: pick(&self.syslog_host, &base.syslog_host),
+            syslog_port: pick(&self.syslog_port, &base.syslog_port),
             facility: pick(&self.facility, &base.facility),
         }
     }
