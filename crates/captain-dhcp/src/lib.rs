@@ -2,10 +2,21 @@
 //!
 //! Nothing here opens a socket, asks the clock, reads a file or draws a random number.
 
+mod arch;
+mod boot;
+mod decide;
 mod explain;
+mod lease_options;
 mod outcome;
+mod pool;
+mod recipe;
+mod reply;
+mod route;
 mod server;
 mod settings;
+mod table;
+mod who;
+mod wire;
 
 pub use explain::{Explanation, Line, Question, explain, explain_datagram};
 pub use outcome::{Destination, LeaseChange, Outcome, Probe, Reply};

@@ -1,0 +1,112 @@
+//! Which address a client may have, and which it is offered.
+
+use std::net::Ipv4Addr;
+
+use captain_model::{DhcpMode, Inventory, Mac, Subnet, Timestamp};
+
+use crate::table::{Client, Table};
+
+/// How many neighbours are tried for a never-used address: bounds the work that one datagram can cause.
+const SEARCH: u32 = 65_536;
+
+/// Everything that says whether an address may be a client's.
+pub(crate) struct Pool<'a> {
+    pub(crate) table: &'a Table,
+    pub(crate) inventory: &'a Inventory,
+    pub(crate) subnet: &'a Subnet,
+    pub(crate) mode: DhcpMode,
+    /// Our address and the relay's: never given away.
+    pub(crate) taken: [Ipv4Addr; 2],
+    pub(crate) now: Timestamp,
+}
+
+impl Pool<'_> {
+    /// The fixed address of `mac`, where it lies in this subnet.
+    pub(crate) fn fixed(&self, mac: Mac) -> Option<Ipv4Addr> {
+        let address = self.inventory.machine(mac)?.address?;
+        self.subnet.network.contains(&address).then_some(address)
+    }
+
+    /// Whether `client` may have `address` now.
+    pub(crate) fn may_have(&self, client: &Client, address: Ipv4Addr) -> bool {
+        let allowed = match self.fixed(client.mac).filter(|fixed| self.grantable(client, *fixed)) {
+            Some(fixed) => fixed == address,
+            None => self.dynamic(address),
+        };
+        allowed && self.grantable(client, address)
+    }
+
+    /// The address for `client`: its fixed one; the one it had; the one it asks for; one that nobody ever had,
+    /// from a start that follows from its MAC; the one that has been expired for longest
+    /// (RFC 2131 section 4.3.1).
+    pub(crate) fn choose(&self, client: &Client, wish: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
+        let own = self.table.of(client, self.subnet.client_id_first).into_iter();
+        let mut known = self.fixed(client.mac).into_iter().chain(own).chain(wish);
+        known
+            .find(|address| self.may_have(client, *address))
+            .or_else(|| self.never_used(client))
+            .or_else(|| self.table.expired(self.now).find(|address| self.may_have(client, *address)))
+    }
+
+    /// Whether nothing but the pool's rules speaks against it: nobody else has it or is promised it.
+    fn grantable(&self, client: &Client, address: Ipv4Addr) -> bool {
+        let reserved = self.inventory.machine_at(address);
+        let entry = self.table.get(address);
+        let free = entry.is_none_or(|entry| {
+            let holder = entry.holder(self.now);
+            !entry.blocked(self.now) && holder.is_none_or(|who| self.same(&who, client, address))
+        });
+        self.usable(address) && free && reserved.is_none_or(|machine| machine.macs.contains(&client.mac))
+    }
+
+    /// Whether it is one that can be given to whoever comes.
+    fn dynamic(&self, address: Ipv4Addr) -> bool {
+        let in_range = self.subnet.range.is_some_and(|(first, last)| (first..=last).contains(&address));
+        match self.mode {
+            DhcpMode::Dynamic => in_range && self.inventory.machine_at(address).is_none(),
+            DhcpMode::Reservation
+            | DhcpMode::Auto
+            | DhcpMode::Proxy
+            | DhcpMode::AutoProxy
+            | DhcpMode::Disabled => false,
+        }
+    }
+
+    /// A host address of the subnet that is not a server's or router's.
+    fn usable(&self, address: Ipv4Addr) -> bool {
+        let network = self.subnet.network;
+        let edge =
+            network.prefix_len() < 31 && (address == network.network() || address == network.broadcast());
+        network.contains(&address)
+            && !edge
+            && !self.taken.contains(&address)
+            && self.subnet.router != Some(address)
+    }
+
+    /// One client, or two cards of the one machine that this address is fixed for: only one of them is up
+    /// while the machine looks for a card to boot from.
+    fn same(&self, holder: &Client, client: &Client, address: Ipv4Addr) -> bool {
+        let siblings = self
+            .inventory
+            .machine_at(address)
+            .is_some_and(|machine| machine.macs.contains(&holder.mac) && machine.macs.contains(&client.mac));
+        siblings || holder.is(client, self.subnet.client_id_first)
+    }
+
+    fn never_used(&self, client: &Client) -> Option<Ipv4Addr> {
+        let (first, last) = self.subnet.range?;
+        let (first, last) = (u32::from(first), u32::from(last));
+        let size = last.checked_sub(first)?.saturating_add(1);
+        let start = hash(client.mac) % size;
+        // Past the end it goes on at the beginning.
+        let at = |step: u32| first + ((u64::from(start) + u64::from(step)) % u64::from(size)) as u32;
+        (0..size.min(SEARCH))
+            .map(|step| Ipv4Addr::from(at(step)))
+            .find(|address| self.table.get(*address).is_none() && self.may_have(client, *address))
+    }
+}
+
+/// FNV-1a: the same machine starts at the same address, in whichever order machines come.
+fn hash(mac: Mac) -> u32 {
+    mac.bytes().iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
+}
