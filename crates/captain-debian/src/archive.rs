@@ -6,12 +6,15 @@ use std::sync::Arc;
 use captain_model::{Arch, Timestamp};
 
 use crate::error::Error;
-use crate::fetch::{Fetched, Item};
+use crate::fetch::{Fetched, Fetcher, Item};
 use crate::hash::Sha256;
+use crate::keyring::Keyring;
+use crate::opening::Opening;
 use crate::package::Package;
 use crate::progress::Progress;
-use crate::resolve::{Request, Resolution};
+use crate::resolve::{Request, Resolution, resolve};
 use crate::sources::Mirrors;
+use crate::transfer::Tuning;
 use crate::universe::Universe;
 
 /// What to open, and how.
@@ -33,6 +36,10 @@ pub struct Options {
     pub offline: bool,
     /// The present, against which signatures and dates are checked.
     pub now: Timestamp,
+    /// The mirror keeps an old state of the archive on purpose: its `Valid-Until` is not looked at.
+    pub snapshot: bool,
+    /// How patient downloads are.
+    pub tuning: Tuning,
 }
 
 impl Options {
@@ -47,6 +54,8 @@ impl Options {
             cache: cache.into(),
             offline: false,
             now,
+            snapshot: false,
+            tuning: Tuning::default(),
         }
     }
 }
@@ -69,6 +78,7 @@ pub struct Release {
 /// A Debian archive whose signatures were verified and whose indices are at hand.
 #[derive(Debug)]
 pub struct Archive {
+    fetcher: Fetcher,
     universe: Universe,
     releases: Vec<Release>,
 }
@@ -76,11 +86,21 @@ pub struct Archive {
 impl Archive {
     /// Downloads and verifies the release files and indices, or takes them from the cache.
     ///
+    /// Offline, the last good release files are used however old they are, and `Valid-Until` is not looked
+    /// at: it guards against a mirror that stays behind, and none is asked.
+    ///
     /// # Errors
     /// Every kind that has to do with the archive's files; see [`Error`].
     pub async fn open(options: Options, progress: &dyn Progress) -> Result<Self, Error> {
-        progress.begin("archive", None).done("");
-        Err(Error::NotCarried { url: options.suite, what: "not there".to_owned() })
+        let fetcher = Fetcher::new(options.cache.clone(), options.offline, options.tuning)?;
+        let url = options.mirrors.main.first().map_or(options.suite.as_str(), String::as_str);
+        let keyring = Keyring::load(options.keyring.as_deref(), &options.mirrors.keyrings, url)?;
+        let opening = Opening { options: &options, fetcher: &fetcher, keyring: &keyring, progress };
+        let suites = opening.suites().await?;
+        let indices = opening.indices(&suites).await?;
+        let universe = Universe::new(options.arch.debian(), indices);
+        let releases = suites.into_iter().map(|suite| suite.release).collect();
+        Ok(Self { fetcher, universe, releases })
     }
 
     /// All packages on offer.
@@ -98,7 +118,7 @@ impl Archive {
     /// # Errors
     /// [`Error::UnknownPackage`], [`Error::Unmet`], [`Error::Conflict`].
     pub fn resolve(&self, request: &Request) -> Result<Resolution, Error> {
-        Err(Error::NotCarried { url: request.wanted.join(" "), what: "not there".to_owned() })
+        resolve(&self.universe, request)
     }
 
     /// Downloads these packages, or finds them in the cache; the answer is in the order of `packages`.
@@ -119,7 +139,6 @@ impl Archive {
     /// # Errors
     /// As [`Self::fetch`].
     pub async fn fetch_items(&self, items: &[Item], progress: &dyn Progress) -> Result<Vec<Fetched>, Error> {
-        progress.begin("fetch", None).done("");
-        Err(Error::NotCarried { url: items.len().to_string(), what: "not there".to_owned() })
+        self.fetcher.fetch(items, progress).await
     }
 }

@@ -38,12 +38,13 @@ impl Deb {
     /// call it (files in the cache are named by their sums).
     ///
     /// # Errors
-    /// As [`Self::open`], and [`Error::Tampered`].
+    /// As [`Self::open`], and [`Error::Rotten`].
     pub fn open_verified(path: &Path, name: &str, sha256: &Sha256) -> Result<Self, Error> {
         let mut file = File::open(path).map_err(|error| Error::io(path, error))?;
         let sum = Sha256::of_reader(&mut file).map_err(|error| Error::io(path, error))?;
         if sum != *sha256 {
-            return Err(Error::sum(&format!("{name} ({})", path.display()), sha256, &sum));
+            let (name, path) = (name.to_owned(), path.to_owned());
+            return Err(Error::Rotten { name, path, expected: *sha256, got: sum });
         }
         Self::of_file(file, Path::new(name))
     }

@@ -84,6 +84,19 @@ pub enum Error {
         /// What came.
         got: String,
     },
+    /// A file in the cache is not what it was when it came.
+    #[error("{name} was damaged on disk ({}: expected SHA-256 {expected}, got {got}); run again to fetch it anew",
+        path.display())]
+    Rotten {
+        /// What it is.
+        name: String,
+        /// Where it lies.
+        path: PathBuf,
+        /// Its sum when it came.
+        expected: Sha256,
+        /// Its sum now.
+        got: Sha256,
+    },
     /// A download did not succeed.
     #[error("cannot download {url}: {why}")]
     Download {
@@ -101,14 +114,12 @@ pub enum Error {
         path: PathBuf,
     },
     /// No package of this name.
-    #[error("no package `{name}` in {suites}{}{}", of_chain(.chain), of_hint(.hint))]
+    #[error("no package `{name}` in {suites}{}", of_hint(.hint))]
     UnknownPackage {
         /// What was asked for.
         name: String,
         /// Where was looked.
         suites: String,
-        /// Who needs it: from a wanted package down to the one that names it; empty where it was asked for.
-        chain: Vec<String>,
         /// Similar names, or who provides it.
         hint: String,
     },

@@ -1,11 +1,18 @@
 //! Downloads: parallel, resumed, verified, kept by content.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::PathBuf;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::deb::Deb;
 use crate::error::Error;
 use crate::hash::Sha256;
 use crate::package::Package;
+use crate::progress::Progress;
+use crate::store::Store;
+use crate::transfer::{Client, Tuning};
 
 /// A file to be had, known by its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,11 +53,85 @@ pub struct Fetched {
 }
 
 impl Fetched {
-    /// Opens it as a .deb, after all of it was read and found to have its sum.
+    /// Opens it as a .deb, after all of it was read and found to have its sum. One that has not is taken out
+    /// of the cache, so that the next run fetches it again.
     ///
     /// # Errors
-    /// As [`Deb::open_verified`].
+    /// [`Error::Rotten`], and as [`Deb::open`].
     pub fn open(&self) -> Result<Deb, Error> {
-        Deb::open_verified(&self.path, &self.name, &self.sha256)
+        let opened = Deb::open_verified(&self.path, &self.name, &self.sha256);
+        if let Err(Error::Rotten { .. }) = opened {
+            fs::remove_file(&self.path).map_err(|error| Error::io(&self.path, error))?;
+        }
+        opened
+    }
+}
+
+/// Gets files whose content is known into a cache folder.
+#[derive(Clone, Debug)]
+pub struct Fetcher {
+    pub(crate) store: Store,
+    /// None where nothing may be downloaded.
+    pub(crate) client: Option<Client>,
+}
+
+impl Fetcher {
+    /// Over the cache at `cache`; one that never downloads where `offline`.
+    ///
+    /// # Errors
+    /// [`Error::Download`] where no HTTP client can be set up (such as without any CA certificates).
+    pub fn new(cache: impl Into<PathBuf>, offline: bool, tuning: Tuning) -> Result<Self, Error> {
+        let cache = cache.into();
+        let client = || {
+            let why = |why| Error::Download { url: "anything".to_owned(), why };
+            Client::new(tuning).map_err(why)
+        };
+        Ok(Self { store: Store::new(&cache), client: if offline { None } else { Some(client()?) } })
+    }
+
+    /// Downloads `items`, or finds them in the cache; the answer is in the order of `items`.
+    ///
+    /// # Errors
+    /// [`Error::Download`], [`Error::Tampered`], [`Error::Offline`], [`Error::Io`].
+    pub async fn fetch(&self, items: &[Item], progress: &dyn Progress) -> Result<Vec<Fetched>, Error> {
+        // Two downloads of one file would wait for each other.
+        let distinct: BTreeMap<_, _> = items.iter().map(|item| (item.sha256, item)).collect();
+        let missing: Vec<_> = distinct
+            .into_values()
+            .filter(|item| self.store.find(&item.sha256, item.size).is_none())
+            .collect();
+        if !missing.is_empty() {
+            self.download(&missing, progress).await?;
+        }
+        let fetched = |item: &Item| Fetched {
+            name: item.name.clone(),
+            path: self.store.file(&item.sha256),
+            size: item.size,
+            sha256: item.sha256,
+        };
+        Ok(items.iter().map(fetched).collect())
+    }
+
+    async fn download(&self, missing: &[&Item], progress: &dyn Progress) -> Result<(), Error> {
+        let Some(client) = &self.client else {
+            let item = missing[0];
+            let url = item.urls.first().unwrap_or(&item.name).clone();
+            return Err(Error::Offline { url, path: self.store.file(&item.sha256) });
+        };
+        let total = missing.iter().map(|item| item.size).sum();
+        let what = match missing {
+            [only] => only.name.clone(),
+            several => format!("{} files", several.len()),
+        };
+        let task = progress.begin(&format!("download {what}"), Some(total));
+        let came = |bytes| task.advance(bytes);
+        let downloads = missing.iter().map(|item| client.download(item, &self.store, &came));
+        let done: Result<Vec<_>, _> =
+            stream::iter(downloads).buffer_unordered(client.tuning.parallel.max(1)).try_collect().await;
+        task.done(&match &done {
+            Ok(_) => format!("downloaded {what}, {total} bytes"),
+            Err(error) => error.to_string(),
+        });
+        done.map(|_| ())
     }
 }

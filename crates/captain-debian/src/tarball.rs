@@ -11,15 +11,15 @@ const LONGEST: u64 = 64 * 1024;
 /// Memory that one xz stream may take: `xz -9` needs 65 MiB, with several times that as margin.
 const XZ_MEMORY: u64 = 1 << 30;
 
-/// How a tar is packed, told by the end of its name.
+/// Unpacks what is packed in the way that the end of `name` tells: `data.tar.xz`, `Packages.gz`, `data.tar`.
 pub(crate) fn decoder<'a>(name: &str, packed: impl Read + 'a) -> Result<Box<dyn Read + 'a>, String> {
     let packed = BufReader::with_capacity(128 * 1024, packed);
-    let ending = name.rsplit_once(".tar").map_or("?", |(_, ending)| ending);
-    match ending {
-        "" => Ok(Box::new(packed)),
-        ".gz" => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(packed))),
-        ".xz" => Ok(Box::new(xz(packed).map_err(|error| error.to_string())?)),
-        ".zst" => {
+    let file = name.rsplit('/').next().unwrap_or(name);
+    match file.rsplit_once('.').map_or("tar", |(_, ending)| ending) {
+        "tar" => Ok(Box::new(packed)),
+        "gz" => Ok(Box::new(flate2::bufread::MultiGzDecoder::new(packed))),
+        "xz" => Ok(Box::new(xz(packed).map_err(|error| error.to_string())?)),
+        "zst" => {
             let decoder = zstd::Decoder::with_buffer(packed).and_then(|mut decoder| {
                 // 128 MiB: what `zstd -d` takes by default.
                 decoder.window_log_max(27)?;

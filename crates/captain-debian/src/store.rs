@@ -1,0 +1,79 @@
+//! The cache on disk. Files lie under their SHA-256 and appear there whole, by a rename.
+//!
+//! A file that is reused is only looked at for its size: it was hashed when it came, and whoever reads it for
+//! an image hashes it again on the way ([`crate::Fetched::open`]).
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::error::Error;
+use crate::hash::Sha256;
+
+/// A cache folder.
+#[derive(Clone, Debug)]
+pub(crate) struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    pub(crate) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned() }
+    }
+
+    /// Where the file of this content lies, if it does.
+    pub(crate) fn file(&self, sum: &Sha256) -> PathBuf {
+        let name = sum.to_string();
+        self.root.join("by-sha256").join(&name[..2]).join(name)
+    }
+
+    /// Where a download of it collects its bytes.
+    pub(crate) fn part(&self, sum: &Sha256) -> PathBuf {
+        self.file(sum).with_extension("part")
+    }
+
+    /// The file of this content, where it is there in full size.
+    pub(crate) fn find(&self, sum: &Sha256, size: u64) -> Option<PathBuf> {
+        let path = self.file(sum);
+        let found = fs::metadata(&path).is_ok_and(|data| data.is_file() && data.len() == size);
+        found.then_some(path)
+    }
+
+    /// Where the compact form of the index of this content lies, made for `arch`.
+    pub(crate) fn index(&self, sum: &Sha256, arch: &str) -> PathBuf {
+        self.root.join("index").join(format!("{sum}-{arch}"))
+    }
+
+    /// Where the last good copy of the release file at `url` lies.
+    pub(crate) fn release(&self, url: &str) -> PathBuf {
+        let plain = url.split_once("://").map_or(url, |(_, rest)| rest);
+        let plain = plain.replace(|c: char| !c.is_ascii_alphanumeric() && !".-".contains(c), "_");
+        self.root.join("release").join(plain)
+    }
+
+    /// Writes a file so that readers see all of it or nothing, even after a crash.
+    pub(crate) fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        make_parent(path)?;
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let mut draft = path.as_os_str().to_owned();
+        draft.push(format!(".{}-{count}.new", process::id()));
+        let draft = PathBuf::from(draft);
+        let written = File::create(&draft)
+            .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+            .and_then(|()| fs::rename(&draft, path));
+        written.map_err(|error| {
+            let _ = fs::remove_file(&draft);
+            Error::io(path, error)
+        })
+    }
+}
+
+pub(crate) fn make_parent(path: &Path) -> Result<(), Error> {
+    match path.parent() {
+        Some(parent) => fs::create_dir_all(parent).map_err(|error| Error::io(parent, error)),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,338 @@
+//! One download over HTTP: resumed where it broke off, tried again a bounded number of times, checked.
+//!
+//! A file is known by its SHA-256, so a byte range is asked for even where no validator is at hand (after a
+//! restart); within one run the server's validator goes along as `If-Range` (RFC 9110 section 13.1.5). When
+//! the pieces do not give the sum, they are thrown away and the file is fetched once more in one go.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, RANGE};
+use reqwest::{Response, StatusCode};
+
+use crate::error::Error;
+use crate::fetch::Item;
+use crate::part::Part;
+use crate::store::Store;
+
+/// How patient downloads are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tuning {
+    /// Downloads at the same time.
+    pub parallel: usize,
+    /// Tries in a row that bring no new byte, before a download is given up.
+    pub attempts: u32,
+    /// Pause after the first failed try; doubled each time, up to 32 times as long.
+    pub backoff: Duration,
+    /// How long a connection may be silent.
+    pub stall: Duration,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        let (backoff, stall) = (Duration::from_millis(250), Duration::from_secs(30));
+        Self { parallel: 5, attempts: 5, backoff, stall }
+    }
+}
+
+/// Tries in all, even if each brings a little.
+const MOST_TRIES: u32 = 100;
+
+/// The HTTP client and its patience. Proxies come from the environment (`http_proxy`, `no_proxy`).
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    pub(crate) tuning: Tuning,
+}
+
+/// Why a try failed.
+enum Fault {
+    /// May go better next time.
+    Passing(String),
+    /// This URL will never give the file.
+    Lasting(Error),
+    /// No URL will: the disk.
+    Fatal(Error),
+}
+
+impl Client {
+    pub(crate) fn new(tuning: Tuning) -> Result<Self, String> {
+        // Whoever starts the program may have installed a provider already: then that one stays.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("captaind/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(tuning.stall)
+            .read_timeout(tuning.stall)
+            .build();
+        Ok(Self { http: http.map_err(|error| described(&error))?, tuning })
+    }
+
+    /// A small file in memory, at most `limit` bytes; nothing where the server says that it is not there.
+    pub(crate) async fn get(&self, url: &str, limit: usize) -> Result<Option<Vec<u8>>, Error> {
+        let mut tries = 0;
+        loop {
+            let why = match self.try_get(url, limit).await {
+                Ok(found) => return Ok(found),
+                Err(Fault::Lasting(error) | Fault::Fatal(error)) => return Err(error),
+                Err(Fault::Passing(why)) => why,
+            };
+            tries += 1;
+            if tries >= self.tuning.attempts {
+                return Err(Error::Download {
+                    url: url.to_owned(),
+                    why: format!("{why} (tried {tries} times)"),
+                });
+            }
+            self.pause(tries).await;
+        }
+    }
+
+    async fn try_get(&self, url: &str, limit: usize) -> Result<Option<Vec<u8>>, Fault> {
+        let mut response = self.http.get(url).send().await.map_err(passing)?;
+        if matches!(response.status(), StatusCode::NOT_FOUND | StatusCode::GONE) {
+            return Ok(None);
+        }
+        check_status(&response, url)?;
+        let mut bytes = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(passing)? {
+            bytes.extend_from_slice(&chunk);
+            if bytes.len() > limit {
+                let why = format!("it is larger than {limit} bytes, which such a file never is");
+                return Err(Fault::Lasting(Error::Download { url: url.to_owned(), why }));
+            }
+        }
+        Ok(Some(bytes))
+    }
+
+    /// Brings `item` into the store. `came` hears how many bytes are there that were not there before.
+    pub(crate) async fn download(
+        &self,
+        item: &Item,
+        store: &Store,
+        came: &(dyn Fn(u64) + Sync),
+    ) -> Result<PathBuf, Error> {
+        let (part_path, path) = (store.part(&item.sha256), store.file(&item.sha256));
+        let opened = tokio::task::spawn_blocking(move || Part::open(&part_path)).await;
+        let part = opened.map_err(|error| Error::io(&path, std::io::Error::other(error)))??;
+        if let Some(found) = store.find(&item.sha256, item.size) {
+            // Another process brought it while this one waited.
+            part.discard();
+            came(item.size);
+            return Ok(found);
+        }
+        let mut download = Download::new(self, item, part, came);
+        download.run().await?;
+        download.part.finish(&path)?;
+        Ok(path)
+    }
+
+    async fn pause(&self, tries: u32) {
+        tokio::time::sleep(self.tuning.backoff * 2_u32.pow(tries.saturating_sub(1).min(5))).await;
+    }
+}
+
+/// One file under way.
+struct Download<'a> {
+    client: &'a Client,
+    item: &'a Item,
+    part: Part,
+    came: &'a (dyn Fn(u64) + Sync),
+    /// Most bytes that were ever there: only what goes beyond is news.
+    reached: u64,
+    /// Whether the bytes are from more than one answer.
+    pieced: bool,
+    /// URL and what to send as `If-Range` for it.
+    validator: Option<(String, String)>,
+}
+
+impl<'a> Download<'a> {
+    fn new(client: &'a Client, item: &'a Item, part: Part, came: &'a (dyn Fn(u64) + Sync)) -> Self {
+        let pieced = part.length() > 0;
+        Self { client, item, part, came, reached: 0, pieced, validator: None }
+    }
+
+    async fn run(&mut self) -> Result<(), Error> {
+        let mut urls: Vec<&str> = self.item.urls.iter().map(String::as_str).collect();
+        let (mut idle, mut tries, mut tampered) = (0, 0, None);
+        self.note();
+        loop {
+            let Some(url) = urls.first().copied() else {
+                let why = "no mirror is known for it".to_owned();
+                return Err(Error::Download { url: self.item.name.clone(), why });
+            };
+            let before = self.reached;
+            let why = match self.attempt(url).await {
+                Ok(()) => return Ok(()),
+                Err(Fault::Fatal(error)) => return Err(error),
+                // That one mirror changed the file says more than that another does not have it.
+                Err(Fault::Lasting(error)) if urls.len() == 1 => return Err(tampered.unwrap_or(error)),
+                Err(Fault::Lasting(error)) => {
+                    tampered =
+                        tampered.or(Some(error).filter(|error| matches!(error, Error::Tampered { .. })));
+                    urls.remove(0);
+                    continue;
+                }
+                Err(Fault::Passing(why)) => why,
+            };
+            tries += 1;
+            idle = if self.reached > before { 0 } else { idle + 1 };
+            if idle >= self.client.tuning.attempts || tries >= MOST_TRIES {
+                return Err(self.given_up(url, &why, tries));
+            }
+            urls.rotate_left(1);
+            self.client.pause(idle).await;
+        }
+    }
+
+    fn given_up(&self, url: &str, why: &str, tries: u32) -> Error {
+        let (length, size) = (self.part.length(), self.item.size);
+        let why =
+            format!("{why}; {length} of {size} bytes came in {tries} tries; run again to go on from there");
+        Error::Download { url: url.to_owned(), why }
+    }
+
+    /// Asks for what is missing and takes in what comes.
+    async fn attempt(&mut self, url: &str) -> Result<(), Fault> {
+        if self.part.length() < self.item.size {
+            let mut response = self.ask(url).await?;
+            while let Some(chunk) = response.chunk().await.map_err(passing)? {
+                self.take(&chunk, url)?;
+            }
+        }
+        if self.part.length() < self.item.size {
+            return Err(Fault::Passing("the connection ended early".to_owned()));
+        }
+        self.check(url)
+    }
+
+    async fn ask(&mut self, url: &str) -> Result<Response, Fault> {
+        let from = self.part.length();
+        let mut request = self.client.http.get(url);
+        if from > 0 {
+            request = request.header(RANGE, format!("bytes={from}-"));
+            if let Some((_, validator)) = self.validator.as_ref().filter(|(of, _)| of == url) {
+                request = request.header(IF_RANGE, validator);
+            }
+        }
+        let response = request.send().await.map_err(passing)?;
+        if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+            self.clear()?;
+            return Err(Fault::Passing("the server has no such byte range".to_owned()));
+        }
+        check_status(&response, url)?;
+        self.begin(&response, url)?;
+        self.validator = validator(response.headers()).map(|validator| (url.to_owned(), validator));
+        Ok(response)
+    }
+
+    /// Brings the partial file to where the answer begins.
+    fn begin(&mut self, response: &Response, url: &str) -> Result<(), Fault> {
+        let size = self.item.size;
+        if response.status() != StatusCode::PARTIAL_CONTENT {
+            // The server cannot resume, or has another file now: from the start.
+            self.clear()?;
+            return match response.content_length() {
+                Some(length) if length != size => Err(Fault::Lasting(Error::size(url, size, length))),
+                _ => Ok(()),
+            };
+        }
+        match content_range(response.headers()) {
+            Some((_, Some(total))) if total != size => Err(Fault::Lasting(Error::size(url, size, total))),
+            Some((start, _)) if start == self.part.length() => {
+                self.pieced |= start > 0;
+                Ok(())
+            }
+            _ => {
+                self.clear()?;
+                Err(Fault::Passing("the server sent another byte range than was asked for".to_owned()))
+            }
+        }
+    }
+
+    fn take(&mut self, chunk: &[u8], url: &str) -> Result<(), Fault> {
+        let length = self.part.length() + chunk.len() as u64;
+        if length > self.item.size {
+            self.clear()?;
+            return Err(Fault::Lasting(Error::size(url, self.item.size, length)));
+        }
+        self.part.append(chunk).map_err(Fault::Fatal)?;
+        self.note();
+        Ok(())
+    }
+
+    /// All bytes are there: are they the right ones?
+    fn check(&mut self, url: &str) -> Result<(), Fault> {
+        let (sum, wanted) = (self.part.sum(), self.item.sha256);
+        if sum == wanted && self.part.length() == self.item.size {
+            return Ok(());
+        }
+        let pieced = self.pieced;
+        self.clear()?;
+        if pieced {
+            return Err(Fault::Passing("the pieces that came at different times do not fit".to_owned()));
+        }
+        Err(Fault::Lasting(Error::sum(url, &wanted, &sum)))
+    }
+
+    fn clear(&mut self) -> Result<(), Fault> {
+        self.pieced = false;
+        self.part.clear().map_err(Fault::Fatal)
+    }
+
+    fn note(&mut self) {
+        let length = self.part.length().min(self.item.size);
+        if length > self.reached {
+            (self.came)(length - self.reached);
+            self.reached = length;
+        }
+    }
+}
+
+fn check_status(response: &Response, url: &str) -> Result<(), Fault> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let why = format!("the server answered {status}");
+    let passing = status.is_server_error()
+        || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);
+    Err(if passing {
+        Fault::Passing(why)
+    } else {
+        Fault::Lasting(Error::Download { url: url.to_owned(), why })
+    })
+}
+
+/// What identifies this state of the file: a strong ETag, or else its date.
+fn validator(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let strong = text(ETAG).filter(|tag| tag.starts_with('"'));
+    strong.or_else(|| text(LAST_MODIFIED)).map(str::to_owned)
+}
+
+/// First byte and whole length of `bytes 7-9/10`.
+fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    let value = headers.get(CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?;
+    let (range, total) = value.split_once('/')?;
+    let (start, _) = range.split_once('-')?;
+    Some((start.parse().ok()?, total.parse().ok()))
+}
+
+fn passing(error: reqwest::Error) -> Fault {
+    Fault::Passing(described(&error))
+}
+
+/// reqwest's own text says `error sending request`; what went wrong stands in its sources. The URL is said
+/// elsewhere.
+fn described(error: &reqwest::Error) -> String {
+    let mut text = if error.is_timeout() { "it took too long".to_owned() } else { String::new() };
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = if text.is_empty() { cause_text } else { format!("{text}: {cause_text}") };
+        }
+        source = cause.source();
+    }
+    if text.is_empty() { "the connection failed".to_owned() } else { text }
+}
