@@ -2,6 +2,8 @@
 
 use captain_model::{Arch, BootId, Identity, Mac, Profile};
 
+const SYSLOG_PORT: u16 = 514;
+
 /// What captaind knows about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerFacts {
@@ -75,16 +77,15 @@ impl<'a> Facts<'a> {
         self.artifact(&self.initrd_name())
     }
 
-    /// Where syslog is announced to this machine: the host of the agent's settings, else the server's; nowhere
-    /// where those settings say no.
+    /// Where this machine is told to send its syslog: its own or its profile's word before the server's, and
+    /// nowhere where `syslog = false`. A host that is named without a port has syslog's own (RFC 5426).
     pub(crate) fn syslog(&self) -> Option<(String, u16)> {
-        const PORT: u16 = 514;
         let agent = self.identity.agent();
         if agent.syslog == Some(false) {
             return None;
         }
         let (host, port) = match agent.syslog_host {
-            Some(host) => (host, PORT),
+            Some(host) => (host, SYSLOG_PORT),
             None => self.server.syslog.clone()?,
         };
         Some((host, agent.syslog_port.unwrap_or(port)))

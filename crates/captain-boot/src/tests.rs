@@ -124,6 +124,21 @@ fn a_given_worker_id_wins_and_syslog_can_be_refused() {
 }
 
 #[test]
+fn the_syslog_host_of_a_machine_or_profile_goes_before_the_servers() {
+    let syslog_of = |host: Option<&str>, port: Option<u16>| {
+        let (mut machine, mut profile) = full();
+        profile.agent.syslog_host = host.map(str::to_owned);
+        machine.agent.syslog_port = port;
+        let line = line(machine, profile).unwrap();
+        format!("{}:{}", line.get("syslog_host").unwrap(), line.get("syslog_port").unwrap())
+    };
+    assert_eq!(syslog_of(None, None), "192.168.50.1:514");
+    assert_eq!(syslog_of(None, Some(1514)), "192.168.50.1:1514");
+    assert_eq!(syslog_of(Some("logs.example"), None), "logs.example:514");
+    assert_eq!(syslog_of(Some("logs.example"), Some(1514)), "logs.example:1514");
+}
+
+#[test]
 fn all_paths_carry_the_same_bytes_but_for_ipxes_image_name() {
     let ((machine, profile), server) = (full(), server());
     let inventory = inventory(machine, profile);

@@ -1,1 +1,88 @@
 //! captaind.toml -> Config, with every fault and its line.
+//!
+//! [`parse`] never stops at the first fault: it walks the whole document, collects what is wrong with a line,
+//! a key and a way out, and gives a [`Config`] only where nothing is.
+
+mod agent;
+mod config;
+mod dhcp;
+mod faults;
+mod machine;
+mod osie;
+mod profile;
+mod reader;
+mod server;
+mod sink;
+mod suggest;
+mod words;
+
+use std::path::{Path, PathBuf};
+
+use captain_model::Inventory;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+pub use config::{Config, DhcpConfig, Https, RegistryConfig, ServerConfig, SyslogConfig, TftpConfig};
+pub use faults::{Fault, Faults};
+
+use reader::Table;
+use sink::Sink;
+
+/// Reads and checks a configuration file; relative paths in it start at its folder.
+///
+/// # Errors
+/// Every fault of it; a file that cannot be read is one.
+pub fn load(path: &Path) -> Result<Config, Faults> {
+    let unreadable = |error: std::io::Error| {
+        let message = format!("cannot be read: {error}");
+        Faults {
+            path: path.to_owned(),
+            faults: vec![Fault { line: 0, column: 0, key: String::new(), message }],
+        }
+    };
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    let base = path.parent().unwrap_or(Path::new(""));
+    parse(&text, base).map_err(|faults| Faults { path: path.to_owned(), ..faults })
+}
+
+/// Checks a configuration text; relative paths in it start at `base`.
+///
+/// # Errors
+/// Every fault of it, under the file name `captaind.toml`.
+pub fn parse(text: &str, base: &Path) -> Result<Config, Faults> {
+    let sink = Sink::new(text, base);
+    let root = document(text, &sink);
+    let config = Table::root(&sink, &root).map(config_of).unwrap_or_default();
+    if sink.is_empty() {
+        return Ok(config);
+    }
+    Err(Faults { path: PathBuf::from("captaind.toml"), faults: sink.into_faults() })
+}
+
+/// The document, as far as its syntax is right; where it is not is in the sink.
+fn document<'a>(text: &'a str, sink: &Sink) -> Spanned<DeValue<'a>> {
+    let (table, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        sink.fault(&error.span().unwrap_or(0..0), "", &format!("not valid TOML: {}", error.message()));
+    }
+    let span = table.span();
+    Spanned::new(span, DeValue::Table(table.into_inner()))
+}
+
+fn config_of(root: Table) -> Config {
+    let server = root.table("server").map(server::server).unwrap_or_default();
+    let (dhcp, unknown) = root.table("dhcp").map(dhcp::dhcp).unwrap_or_default();
+    let tftp = root.table("tftp").map(server::tftp).unwrap_or_default();
+    let syslog = root.table("syslog").map(server::syslog).unwrap_or_default();
+    let registry = root.table("registry").map(server::registry).unwrap_or_default();
+    let recipes = osie::recipes(root.table("osie"));
+    let profiles = profile::profiles(root.table("profile"), &recipes);
+    let around = machine::Around { profiles: &profiles, subnets: &dhcp.subnets, server: server.address };
+    let machines = machine::machines(root.tables("machine"), &around);
+    root.finish();
+    let inventory = Inventory::new(machines, profiles, unknown);
+    Config { server, dhcp, tftp, syslog, registry, inventory, recipes }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! `[dhcp]` and its subnets.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use captain_model::{Subnet, UnknownMachines};
+use ipnet::Ipv4Net;
+
+use crate::reader::{Table, Value};
+use crate::{DhcpConfig, words};
+
+/// Shorter leases make a machine renew while it still boots.
+const SHORTEST_LEASE: Duration = Duration::from_secs(60);
+/// RFC 2132 section 9.2: 32 bits of seconds, of which all ones mean for ever.
+const LONGEST_LEASE: Duration = Duration::from_secs(u32::MAX as u64 - 1);
+
+pub(crate) fn dhcp(table: Table) -> (DhcpConfig, UnknownMachines) {
+    let mode = table.choice("mode", words::MODES).unwrap_or_default();
+    let unknown = table.choice("unknown_machines", words::UNKNOWN).unwrap_or_default();
+    let mut subnets = Vec::new();
+    for table in table.tables("subnet") {
+        subnets.extend(subnet(table, &subnets));
+    }
+    table.finish();
+    (DhcpConfig { mode, subnets }, unknown)
+}
+
+fn subnet(table: Table, others: &[Subnet]) -> Option<Subnet> {
+    let value = table.get("network");
+    let network = value.as_ref().and_then(|value| value.parsed(network));
+    match (&value, network) {
+        (None, _) => table.fault("names no `network`: add one, such as network = \"192.168.50.0/24\""),
+        (Some(value), Some(network)) => overlap(value, network, others),
+        (Some(_), None) => {}
+    }
+    let range = table.get("range").and_then(|value| range(&value, network));
+    let router = table.get("router").and_then(|value| inside(&value, network));
+    let addresses = |key| table.list(key, |value| value.address()).unwrap_or_default();
+    let (dns, ntp) = (addresses("dns"), addresses("ntp"));
+    let domain = table.parsed("domain", domain);
+    let lease_time = table.parsed("lease_time", lease).unwrap_or(Subnet::DEFAULT_LEASE);
+    let client_id_first = table.boolean("client_id_first").unwrap_or(false);
+    table.finish();
+    Some(Subnet { network: network?, range, router, dns, ntp, domain, lease_time, client_id_first })
+}
+
+fn network(text: &str) -> Result<Ipv4Net, String> {
+    let network: Ipv4Net =
+        text.parse().map_err(|_| format!("`{text}` is not an IPv4 network: write it as 192.168.50.0/24"))?;
+    if network.addr() != network.network() {
+        return Err(format!("`{text}` is an address within a network: write {}", network.trunc()));
+    }
+    if !(1..=30).contains(&network.prefix_len()) {
+        return Err(format!("`{text}` has no room for a server and a machine: use a prefix of /1 to /30"));
+    }
+    Ok(network)
+}
+
+fn overlap(value: &Value, network: Ipv4Net, others: &[Subnet]) {
+    let shares = |other: &&Subnet| other.network.contains(&network) || network.contains(&other.network);
+    if let Some(other) = others.iter().find(shares) {
+        value.fault(format!(
+            "{network} overlaps with the subnet {}: merge them, or make them apart",
+            other.network
+        ));
+    }
+}
+
+/// Whether a machine of `network` can have `address`.
+fn is_host(network: Ipv4Net, address: Ipv4Addr) -> bool {
+    network.contains(&address) && address != network.network() && address != network.broadcast()
+}
+
+fn inside(value: &Value, network: Option<Ipv4Net>) -> Option<Ipv4Addr> {
+    let address = value.address()?;
+    match network {
+        Some(network) if !is_host(network, address) => {
+            value.fault(format!("{address} is not an address of a machine in {network}"));
+            None
+        }
+        _ => Some(address),
+    }
+}
+
+fn range(value: &Value, network: Option<Ipv4Net>) -> Option<(Ipv4Addr, Ipv4Addr)> {
+    let list = value.list()?;
+    let [first, last] = list.as_slice() else {
+        value.fault(format!(
+            "has {} addresses: write the first and the last, [\"...100\", \"...199\"]",
+            list.len()
+        ));
+        return None;
+    };
+    // Both are looked at before either ends the function, so that both faults are told.
+    let (first, last) = (inside(first, network), inside(last, network));
+    let (first, last) = (first?, last?);
+    if first > last {
+        value.fault(format!("ends before it begins: write [\"{last}\", \"{first}\"]"));
+        return None;
+    }
+    Some((first, last))
+}
+
+fn domain(text: &str) -> Result<String, String> {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    if text.len() <= 253 && text.split('.').all(label) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("`{}` is not a domain name: write it as lab.example", text.escape_debug()))
+}
+
+fn lease(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text)
+        .map_err(|_| format!("`{text}` is not a time: write it as 1h, 30m or 1day"))?;
+    if time < SHORTEST_LEASE || time > LONGEST_LEASE {
+        return Err(format!("`{text}` is out of range: a lease lasts 1m to 136years"));
+    }
+    Ok(time)
+}
+
+/// Notes what is wrong with the fixed address of a machine, if anything.
+pub(crate) fn check_fixed(value: &Value, address: Ipv4Addr, subnets: &[Subnet]) {
+    let Some(subnet) = subnets.iter().find(|subnet| subnet.network.contains(&address)) else {
+        if !subnets.is_empty() {
+            let names: Vec<_> = subnets.iter().map(|subnet| subnet.network.to_string()).collect();
+            value.fault(format!(
+                "{address} is in no subnet: use an address of {}, or add a [[dhcp.subnet]]",
+                names.join(", ")
+            ));
+        }
+        return;
+    };
+    if !is_host(subnet.network, address) {
+        value.fault(format!("{address} is not an address of a machine in {}", subnet.network));
+    } else if subnet.router == Some(address) {
+        value.fault(format!("{address} is the router of {}: use another address", subnet.network));
+    }
+}
