@@ -70,16 +70,18 @@ impl Index {
         Ok(index)
     }
 
-    /// The compact form, to be kept in a file.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        format!("{FORMAT} {}\n{}", Sha256::of(self.text.as_bytes()), self.text).into_bytes()
+    /// The compact form, to be kept in a file. `source` is the sum of the archive's own file.
+    pub(crate) fn to_bytes(&self, source: &Sha256) -> Vec<u8> {
+        let sum = Sha256::of(self.text.as_bytes());
+        format!("{FORMAT} {source} {sum}\n{}", self.text).into_bytes()
     }
 
-    /// Reads what [`Self::to_bytes`] wrote; none where it was written by another version or is damaged.
-    pub(crate) fn of_bytes(bytes: Vec<u8>, url: &str) -> Option<Self> {
+    /// Reads what [`Self::to_bytes`] wrote; none where it was made from another file or by another version, or
+    /// is damaged.
+    pub(crate) fn of_bytes(bytes: Vec<u8>, source: &Sha256, url: &str) -> Option<Self> {
         let mut text = String::from_utf8(bytes).ok()?;
         let end = text.find('\n')?;
-        let sum = text[..end].strip_prefix(FORMAT)?.strip_prefix(' ')?.parse().ok()?;
+        let sum: Sha256 = text[..end].strip_prefix(&format!("{FORMAT} {source} "))?.parse().ok()?;
         text.drain(..=end);
         (Sha256::of(text.as_bytes()) == sum).then_some(())?;
         Self::of_compact(text, url).ok()
@@ -252,3 +254,7 @@ fn safe_filename(text: &str) -> Result<String, String> {
         && !text.split('/').any(|part| part == "..");
     if fine { Ok(text.to_owned()) } else { Err(format!("its file name `{text}` is not a plain path")) }
 }
+
+#[cfg(test)]
+#[path = "index_tests.rs"]
+mod tests;

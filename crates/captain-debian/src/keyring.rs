@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use captain_model::Timestamp;
 use pgp::composed::{CleartextSignedMessage, Deserializable, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{Signature, SignatureType};
+use pgp::packet::{KeyFlags, Signature, SignatureType};
 use pgp::types::{KeyDetails, Tag, VerifyingKey};
 
 use crate::error::Error;
@@ -172,24 +172,25 @@ fn check(signature: &Signature, key: &impl VerifyingKey, text: &str) -> Result<(
     signature.verify(key, text.as_bytes()).map_err(|_| "it does not match the text".to_owned())
 }
 
-/// The primary key is alive: bound to itself, not revoked, not expired.
-fn primary_is_alive<'a>(key: &'a SignedPublicKey, now: Timestamp) -> Result<&'a Signature, String> {
+/// The primary key is alive: bound to itself, not revoked, not expired. Gives what it says of itself: in its
+/// newest direct signature, in the newest one of its names, or in both (RFC 9580 section 5.2.3.10).
+fn primary_is_alive(key: &SignedPublicKey, now: Timestamp) -> Result<Vec<&Signature>, String> {
     let own = &key.primary_key;
-    let revoked = |signature: &&Signature| {
-        signature.typ() == Some(SignatureType::KeyRevocation) && signature.verify_key(own).is_ok()
-    };
-    if key.details.revocation_signatures.iter().any(|signature| revoked(&signature)) {
+    let good = |signature: &&Signature| signature.verify_key(own).is_ok();
+    if key.details.revocation_signatures.iter().any(|signature| good(&signature)) {
         return Err("the key is revoked".to_owned());
     }
-    let direct =
-        key.details.direct_signatures.iter().filter(|signature| {
-            signature.typ() == Some(SignatureType::Key) && signature.verify_key(own).is_ok()
-        });
-    let of_users = key.details.users.iter().filter_map(|user| user_binding(own, user));
-    let binding = latest(direct.chain(of_users)).ok_or("the key is not bound to a name by itself")?;
-    not_expired(u64::from(own.created_at().as_secs()), binding, now)
-        .map_err(|why| format!("the key {why}"))?;
-    Ok(binding)
+    let direct = latest(key.details.direct_signatures.iter().filter(good));
+    let of_users = latest(key.details.users.iter().filter_map(|user| user_binding(own, user)));
+    let bindings: Vec<_> = direct.into_iter().chain(of_users).collect();
+    if bindings.is_empty() {
+        return Err("the key is not bound to a name by itself".to_owned());
+    }
+    let created = u64::from(own.created_at().as_secs());
+    for binding in &bindings {
+        not_expired(created, binding, now).map_err(|why| format!("the key {why}"))?;
+    }
+    Ok(bindings)
 }
 
 /// A user's newest own certification, unless the key took it back later.
@@ -203,14 +204,11 @@ fn user_binding<'a>(key: &pgp::packet::PublicKey, user: &'a pgp::types::SignedUs
 }
 
 fn primary_may_sign(key: &SignedPublicKey, now: Timestamp) -> Result<(), String> {
-    let binding = primary_is_alive(key, now)?;
+    let flags: Vec<_> = primary_is_alive(key, now)?.iter().map(|binding| binding.key_flags()).collect();
     // Keys of old say nothing about their use: all are allowed.
-    let says_nothing = binding.key_flags() == pgp::packet::KeyFlags::default();
-    if says_nothing || binding.key_flags().sign() {
-        Ok(())
-    } else {
-        Err("the key is not for signing".to_owned())
-    }
+    let says_nothing = flags.iter().all(|flags| *flags == KeyFlags::default());
+    let may = says_nothing || flags.iter().any(KeyFlags::sign);
+    if may { Ok(()) } else { Err("the key is not for signing".to_owned()) }
 }
 
 /// The subkey is bound to its living primary key for signing, and the other way round; not revoked or expired.
@@ -235,7 +233,7 @@ fn subkey_may_sign(key: &SignedPublicKey, subkey: &SignedPublicSubKey, now: Time
 }
 
 fn latest<'a>(signatures: impl Iterator<Item = &'a Signature>) -> Option<&'a Signature> {
-    signatures.max_by_key(|signature| seconds_of(signature))
+    signatures.filter(|signature| is_strong(signature)).max_by_key(|signature| seconds_of(signature))
 }
 
 fn not_expired(created: u64, binding: &Signature, now: Timestamp) -> Result<(), String> {
@@ -246,3 +244,7 @@ fn not_expired(created: u64, binding: &Signature, now: Timestamp) -> Result<(), 
     }
     Ok(())
 }
+
+#[cfg(test)]
+#[path = "keyring_tests.rs"]
+mod tests;

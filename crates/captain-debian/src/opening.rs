@@ -14,7 +14,7 @@ use crate::index::Index;
 use crate::keyring::Keyring;
 use crate::package::Origin;
 use crate::progress::Progress;
-use crate::release::{Listed, ReleaseFile};
+use crate::release::ReleaseFile;
 use crate::tarball;
 
 /// The largest InRelease is some 250 kB.
@@ -55,7 +55,6 @@ pub(crate) struct Suite {
 struct Wish {
     url: String,
     path: String,
-    listed: Listed,
     unpacked: u64,
     item: Item,
     origin: Origin,
@@ -204,14 +203,14 @@ impl Opening<'_> {
                 component: component.to_owned(),
             },
             path,
-            listed,
         })
     }
 
     async fn index(&self, wish: Wish) -> Result<(Index, Origin), Error> {
         let arch = self.options.arch.debian();
-        let compact = self.fetcher.store.index(&wish.listed.sha256, arch);
-        if let Some(index) = fs::read(&compact).ok().and_then(|bytes| Index::of_bytes(bytes, &wish.url)) {
+        let compact = self.fetcher.store.index(&wish.origin.suite, &wish.origin.component, arch);
+        let kept = fs::read(&compact).ok();
+        if let Some(index) = kept.and_then(|bytes| Index::of_bytes(bytes, &wish.item.sha256, &wish.url)) {
             return Ok((index, wish.origin));
         }
         let packed = self.fetcher.fetch(std::slice::from_ref(&wish.item), self.progress).await?;
@@ -221,7 +220,7 @@ impl Opening<'_> {
         let parsed =
             tokio::task::spawn_blocking(move || read_index(&path, &name, &url, unpacked, arch)).await;
         let index = parsed.map_err(|error| Error::malformed(&wish.url, error))??;
-        self.fetcher.store.write(&compact, &index.to_bytes())?;
+        self.fetcher.store.write(&compact, &index.to_bytes(&wish.item.sha256))?;
         task.done(&format!("{}: {} packages", wish.item.name, index.len()));
         Ok((index, wish.origin))
     }

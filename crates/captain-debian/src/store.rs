@@ -41,16 +41,15 @@ impl Store {
         found.then_some(path)
     }
 
-    /// Where the compact form of the index of this content lies, made for `arch`.
-    pub(crate) fn index(&self, sum: &Sha256, arch: &str) -> PathBuf {
-        self.root.join("index").join(format!("{sum}-{arch}"))
+    /// Where the compact form of an index lies. The next state of the suite takes its place.
+    pub(crate) fn index(&self, suite: &str, component: &str, arch: &str) -> PathBuf {
+        self.root.join("index").join(plain(&format!("{suite}_{component}_{arch}")))
     }
 
     /// Where the last good copy of the release file at `url` lies.
     pub(crate) fn release(&self, url: &str) -> PathBuf {
-        let plain = url.split_once("://").map_or(url, |(_, rest)| rest);
-        let plain = plain.replace(|c: char| !c.is_ascii_alphanumeric() && !".-".contains(c), "_");
-        self.root.join("release").join(plain)
+        let name = url.split_once("://").map_or(url, |(_, rest)| rest);
+        self.root.join("release").join(plain(name))
     }
 
     /// Writes a file so that readers see all of it or nothing, even after a crash.
@@ -69,6 +68,11 @@ impl Store {
             Error::io(path, error)
         })
     }
+}
+
+/// A file name without anything that a path could be made of.
+fn plain(text: &str) -> String {
+    text.replace(|c: char| !c.is_ascii_alphanumeric() && !".-_".contains(c), "_")
 }
 
 pub(crate) fn make_parent(path: &Path) -> Result<(), Error> {
