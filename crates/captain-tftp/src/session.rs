@@ -1,0 +1,252 @@
+//! One request, from opening its file to its last acknowledgement: moves datagrams between a [`Transfer`], its
+//! file and its client, and decides nothing about them.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_tftp::packet::Error as HandlerError;
+use async_tftp::server::Handler;
+use futures_lite::future::poll_once;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use crate::config::EngineConfig;
+use crate::finished::Outcome;
+use crate::line::Line;
+use crate::options::{Caps, Terms};
+use crate::request::Request;
+use crate::socket::largest_block;
+use crate::source::Source;
+use crate::table::{Permit, Signal, Table};
+use crate::transfer::{End, Limits, Transfer};
+use crate::wire;
+
+/// RFC 1350's block: every way carries it.
+const SMALLEST_BLOCK: u16 = 512;
+/// Acknowledgements have 4 bytes, errors some text.
+const REPLY_BUFFER: usize = 516;
+
+/// What all sessions of an engine share.
+pub(crate) struct Shared {
+    pub(crate) config: EngineConfig,
+    pub(crate) table: Arc<Table>,
+}
+
+/// One request that was admitted.
+pub(crate) struct Session {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) request: Request,
+    pub(crate) peer: SocketAddrV4,
+    pub(crate) local: SocketAddrV4,
+    pub(crate) permit: Permit,
+    pub(crate) line: Line,
+}
+
+impl Session {
+    /// Runs it to its end.
+    pub(crate) async fn run<H: Handler>(mut self, handler: H) -> Outcome {
+        let started = Instant::now();
+        let (reader, size) = match self.open(handler).await {
+            Ok(opened) => opened,
+            Err(outcome) => return outcome,
+        };
+        let source = Source::new(reader, self.request.mode);
+        let terms = Terms::agree(&self.request, size, self.caps());
+        let limits = Limits { retries: self.shared.config.retries, idle: self.shared.config.idle };
+        let transfer = Transfer::new(Duration::ZERO, terms, limits);
+        let mut exchange = Exchange { session: self, transfer, source, block: None, started };
+        exchange.run().await;
+        exchange.outcome()
+    }
+
+    /// Opens the file, on this request's own handler: a slow one keeps nobody else waiting.
+    async fn open<H: Handler>(&mut self, mut handler: H) -> Result<(H::Reader, Option<u64>), Outcome> {
+        let peer = SocketAddr::V4(self.peer);
+        let open = handler.read_req_open(&peer, Path::new(&self.request.file));
+        let open = timeout(self.shared.config.idle, open);
+        tokio::pin!(open);
+        let opened = loop {
+            tokio::select! {
+                opened = &mut open => break opened,
+                signal = self.permit.signals.recv() => match signal {
+                    // The client is impatient, or it talks before there is anything to talk about.
+                    Some(Signal::Repeat | Signal::Datagram(_)) => {}
+                    Some(Signal::Stop) => return Err(Outcome::Failed { why: STOPPED.to_owned() }),
+                    None => return Err(Outcome::Failed { why: REPLACED.to_owned() }),
+                },
+            }
+        };
+        let error = match opened {
+            Ok(Ok(opened)) => return Ok(opened),
+            Ok(Err(error)) => error,
+            Err(_) => HandlerError::Msg("the file could not be opened in time".to_owned()),
+        };
+        let (code, why) = describe(&error);
+        // The client asks again if it is lost.
+        let _ = self.line.send(&wire::raw_error(code, &why)).await;
+        Err(Outcome::Refused { why })
+    }
+
+    /// The most that this client is granted: by configuration, by the way's MTU, by what was seen of it before.
+    fn caps(&self) -> Caps {
+        let config = &self.shared.config;
+        let mut block_size = config.block_size.min(self.shared.table.block_cap(*self.peer.ip()));
+        if self.request.options.block_size.is_some_and(|wanted| wanted > SMALLEST_BLOCK) {
+            let way = largest_block(*self.local.ip(), self.peer, config.interface.as_deref());
+            block_size = block_size.min(way.unwrap_or(u16::MAX).max(SMALLEST_BLOCK));
+        }
+        Caps { block_size, window_size: config.window_size }
+    }
+}
+
+const REPLACED: &str = "the client began anew";
+const STOPPED: &str = "the server is shutting down";
+
+/// The code and text of a handler's error. RFC 1350 appendix.
+fn describe(error: &HandlerError) -> (u16, String) {
+    let (code, text) = match error {
+        HandlerError::Msg(text) => (0, text.as_str()),
+        HandlerError::UnknownError => (0, "unknown error"),
+        HandlerError::FileNotFound => (1, "file not found"),
+        HandlerError::PermissionDenied => (2, "access violation"),
+        HandlerError::DiskFull => (3, "disk full"),
+        HandlerError::IllegalOperation => (4, "illegal operation"),
+        HandlerError::UnknownTransferId => (5, "unknown transfer"),
+        HandlerError::FileAlreadyExists => (6, "file exists already"),
+        HandlerError::NoSuchUser => (7, "no such user"),
+    };
+    (code, text.to_owned())
+}
+
+/// A session whose file is open.
+struct Exchange<R> {
+    session: Session,
+    transfer: Transfer,
+    source: Source<R>,
+    /// The block that is being read.
+    block: Option<Vec<u8>>,
+    started: Instant,
+}
+
+impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
+    async fn run(&mut self) {
+        let sleep = sleep_until(self.started);
+        tokio::pin!(sleep);
+        let mut buffer = [0; REPLY_BUFFER];
+        loop {
+            self.read_ahead().await;
+            self.transmit().await;
+            if self.transfer.end().is_some() {
+                return;
+            }
+            self.arm(sleep.as_mut());
+            self.step(sleep.as_mut(), &mut buffer).await;
+            self.take_note();
+        }
+    }
+
+    /// Waits for the next thing to happen, and lets the transfer know.
+    async fn step(&mut self, sleep: Pin<&mut Sleep>, buffer: &mut [u8]) {
+        let reading = self.transfer.wants_block();
+        let end = self.transfer.block_end();
+        let block = match reading {
+            true => self.block.get_or_insert_with(|| self.transfer.buffer()),
+            false => &mut Vec::new(),
+        };
+        tokio::select! {
+            received = self.session.line.receive(buffer) => {
+                // An error here is an ICMP message about some datagram: a lost one, then.
+                let length = received.unwrap_or(0);
+                self.transfer.handle(self.started.elapsed(), &buffer[..length]);
+            }
+            signal = self.session.permit.signals.recv() => match signal {
+                Some(Signal::Datagram(datagram)) => self.transfer.handle(self.started.elapsed(), &datagram),
+                Some(Signal::Repeat) => self.transfer.handle_repeat(),
+                Some(Signal::Stop) => self.transfer.abort(0, STOPPED),
+                None => self.transfer.abandon(REPLACED),
+            },
+            filled = poll_fn(|context| self.source.poll_fill(context, block, end)), if reading => {
+                self.supply(filled);
+            }
+            () = sleep => self.transfer.handle_timeout(self.started.elapsed()),
+        }
+    }
+
+    /// Reads as many blocks as are wanted and can be had without waiting.
+    async fn read_ahead(&mut self) {
+        let end = self.transfer.block_end();
+        while self.transfer.wants_block() {
+            let block = self.block.get_or_insert_with(|| self.transfer.buffer());
+            match poll_once(poll_fn(|context| self.source.poll_fill(context, block, end))).await {
+                Some(filled) => self.supply(filled),
+                None => return,
+            }
+        }
+    }
+
+    fn supply(&mut self, filled: io::Result<()>) {
+        match (filled, self.block.take()) {
+            (Ok(()), Some(block)) => self.transfer.supply(block),
+            (Ok(()), None) => {}
+            (Err(error), _) => self.transfer.abort(0, &format!("the file cannot be read: {error}")),
+        }
+    }
+
+    async fn transmit(&mut self) {
+        let mut too_large = false;
+        for datagram in self.transfer.transmit(self.started.elapsed()) {
+            // Anything but its size is passing: no route, no neighbour, a full queue. The datagram counts as lost.
+            let sent = self.session.line.send(datagram).await;
+            too_large |= sent.is_err_and(|error| error.raw_os_error() == Some(libc::EMSGSIZE));
+        }
+        if too_large {
+            self.shrink();
+            self.transfer.abort(0, "blocks of this size do not reach you, ask again");
+        }
+    }
+
+    /// The timer is set again only where it would come too late: a transfer moves its deadline with every block.
+    fn arm(&self, mut sleep: Pin<&mut Sleep>) {
+        if let Some(deadline) = self.transfer.deadline() {
+            let deadline = self.started + deadline;
+            if sleep.is_elapsed() || deadline < sleep.deadline() {
+                sleep.as_mut().reset(deadline);
+            }
+        }
+    }
+
+    fn take_note(&self) {
+        if self.transfer.has_begun() {
+            self.session.permit.begin();
+        }
+        if self.transfer.loses_first_data() && self.transfer.end().is_none() {
+            self.shrink();
+        }
+    }
+
+    fn shrink(&self) {
+        let block = self.transfer.block_end() - wire::HEADER;
+        if block > usize::from(SMALLEST_BLOCK) {
+            self.session.shared.table.shrink(*self.session.peer.ip(), block);
+        }
+    }
+
+    fn outcome(self) -> Outcome {
+        match self.transfer.end() {
+            Some(End::Complete { bytes }) => {
+                if self.transfer.loses_first_data() {
+                    self.session.shared.table.forgive(*self.session.peer.ip());
+                }
+                let millis = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+                Outcome::Sent { bytes: *bytes, millis }
+            }
+            Some(End::Probe) => Outcome::Probe,
+            Some(End::Failed { why }) => Outcome::Failed { why: why.clone() },
+            None => Outcome::Failed { why: "the transfer was left".to_owned() },
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Sockets: which of our addresses a datagram came to, and replies from that very address.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use nix::sys::socket::{
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt, sockopt,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
+use tokio::net::UdpSocket;
+
+/// A storm of requests after a power cut must fit while we are busy opening files.
+const RECEIVE_BUFFER: usize = 1 << 20;
+/// IPv4, UDP and TFTP headers: what a block cannot have of the MTU.
+const HEADERS: u32 = 20 + 8 + 4;
+
+/// A datagram's way to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Arrival {
+    pub(crate) length: usize,
+    pub(crate) peer: SocketAddrV4,
+    /// Our address that it was sent to; `None` for a broadcast, which a TFTP server ignores (RFC 1123 section 4.2.2).
+    pub(crate) local: Option<Ipv4Addr>,
+}
+
+/// Makes a socket bound to `address`, on `interface` only if one is given.
+pub(crate) fn bind(address: SocketAddrV4, interface: Option<&str>) -> io::Result<std::net::UdpSocket> {
+    let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+    if let Some(interface) = interface {
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+/// Makes the socket that takes requests: it learns which address each was sent to.
+pub(crate) fn listen(address: SocketAddrV4, interface: Option<&str>) -> io::Result<std::net::UdpSocket> {
+    let socket = bind(address, interface)?;
+    setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
+    // A smaller buffer than wished for is no reason not to serve.
+    let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
+    Ok(socket)
+}
+
+/// Waits for a datagram.
+pub(crate) async fn receive(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<Arrival> {
+    socket.async_io(Interest::READABLE, || receive_now(socket.as_fd(), buffer)).await
+}
+
+fn receive_now(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Arrival> {
+    let mut space = nix::cmsg_space!(libc::in_pktinfo);
+    let mut slices = [IoSliceMut::new(buffer)];
+    let message =
+        recvmsg::<SockaddrIn>(socket.as_raw_fd(), &mut slices, Some(&mut space), MsgFlags::empty())?;
+    let peer = message.address.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    let local = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::Ipv4PacketInfo(info) => Some(info),
+        _ => None,
+    });
+    // For a unicast datagram the address it was sent to is also the one to answer from.
+    let local = local.filter(|info| info.ipi_addr.s_addr == info.ipi_spec_dst.s_addr);
+    let local = local.map(|info| Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr)));
+    Ok(Arrival { length: message.bytes, peer: SocketAddrV4::new(peer.ip(), peer.port()), local })
+}
+
+/// Sends one datagram to `peer` from our address `local`, by the socket that took the request.
+pub(crate) async fn reply(
+    socket: &UdpSocket,
+    local: Ipv4Addr,
+    peer: SocketAddrV4,
+    datagram: &[u8],
+) -> io::Result<()> {
+    let source = libc::in_pktinfo {
+        ipi_ifindex: 0,
+        ipi_spec_dst: libc::in_addr { s_addr: u32::from(local).to_be() },
+        ipi_addr: libc::in_addr { s_addr: 0 },
+    };
+    let control = [ControlMessage::Ipv4PacketInfo(&source)];
+    let target = SockaddrIn::from(peer);
+    let send = || {
+        let fd = socket.as_raw_fd();
+        let slices = [IoSlice::new(datagram)];
+        Ok(sendmsg(fd, &slices, &control, MsgFlags::empty(), Some(&target))?)
+    };
+    socket.async_io(Interest::WRITABLE, send).await.map(drop)
+}
+
+/// The largest block that reaches `peer` from `local` in one piece, by the MTU of the way there as the kernel knows it.
+pub(crate) fn largest_block(local: Ipv4Addr, peer: SocketAddrV4, interface: Option<&str>) -> Option<u16> {
+    let socket = bind(SocketAddrV4::new(local, 0), interface).ok()?;
+    socket.connect(peer).ok()?;
+    let mut mtu: libc::c_int = 0;
+    let mut length = libc::socklen_t::try_from(size_of::<libc::c_int>()).ok()?;
+    // SAFETY: `mtu` is a c_int and `length` says so; the kernel writes at most that much.
+    let failed = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_MTU,
+            (&raw mut mtu).cast(),
+            &raw mut length,
+        )
+    };
+    let room = u32::try_from(mtu).ok().filter(|_| failed == 0)?.saturating_sub(HEADERS);
+    Some(u16::try_from(room).unwrap_or(u16::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_block_of_the_loopback_is_its_mtu_less_the_headers() {
+        let mtu = std::fs::read_to_string("/sys/class/net/lo/mtu").unwrap();
+        // No IPv4 datagram has more than 65535 bytes, whatever the interface could carry.
+        let want = mtu.trim().parse::<u32>().unwrap().min(65535) - HEADERS;
+        let largest = largest_block(Ipv4Addr::LOCALHOST, SocketAddrV4::new(Ipv4Addr::LOCALHOST, 9), None);
+        assert_eq!(largest.map(u32::from), Some(want));
+    }
+}

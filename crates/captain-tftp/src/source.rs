@@ -1,0 +1,71 @@
+//! [`Source`]: a handler's reader, cut into blocks.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_lite::AsyncRead;
+
+use crate::netascii;
+use crate::request::Mode;
+
+/// Bytes read from the file at a time: files are read through a pool of threads, which small reads would not pay for.
+const CHUNK: usize = 16 << 10;
+
+/// The file of one transfer. What was read and not yet sent is at most one chunk, twice that for netascii.
+pub(crate) struct Source<R> {
+    reader: R,
+    mode: Mode,
+    chunk: Vec<u8>,
+    /// What of the chunk was handed out.
+    taken: usize,
+    raw: Vec<u8>,
+    ended: bool,
+}
+
+impl<R: AsyncRead + Unpin> Source<R> {
+    pub(crate) fn new(reader: R, mode: Mode) -> Self {
+        Self { reader, mode, chunk: Vec::new(), taken: 0, raw: Vec::new(), ended: false }
+    }
+
+    /// Appends to `block` until it has `end` bytes or the file has no more. Nothing is lost when the caller turns to
+    /// something else in between: what was appended stays in `block`.
+    pub(crate) fn poll_fill(
+        &mut self,
+        context: &mut Context<'_>,
+        block: &mut Vec<u8>,
+        end: usize,
+    ) -> Poll<io::Result<()>> {
+        while block.len() < end {
+            let left = &self.chunk[self.taken..];
+            if !left.is_empty() {
+                let count = left.len().min(end - block.len());
+                block.extend_from_slice(&left[..count]);
+                self.taken += count;
+            } else if self.ended {
+                break;
+            } else {
+                ready!(self.poll_chunk(context, end))?;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_chunk(&mut self, context: &mut Context<'_>, block: usize) -> Poll<io::Result<()>> {
+        self.raw.resize(CHUNK.max(block), 0);
+        let count = ready!(Pin::new(&mut self.reader).poll_read(context, &mut self.raw))?;
+        self.ended = count == 0;
+        self.taken = 0;
+        match self.mode {
+            Mode::Octet => {
+                self.raw.truncate(count);
+                std::mem::swap(&mut self.raw, &mut self.chunk);
+            }
+            Mode::Netascii => {
+                self.chunk.clear();
+                netascii::encode(&self.raw[..count], &mut self.chunk);
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,587 @@
+//! Conformance of the state machine in virtual time: a client written by the RFCs at the other end of a link that
+//! loses, doubles, delays and reorders.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use captain_tftp::{Caps, End, Limits, Request, Terms, Transfer};
+
+const LIMITS: Limits = Limits { retries: 5, idle: Duration::from_secs(120) };
+const CAPS: Caps = Caps { block_size: 65464, window_size: 64 };
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+/// Xorshift: the same numbers in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn percent(&mut self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Link {
+    loss: u64,
+    double: u64,
+    reorder: u64,
+    delay: u64,
+}
+
+const CLEAN: Link = Link { loss: 0, double: 0, reorder: 0, delay: 1 };
+
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    /// Acknowledges a gap once, and again after a second of silence.
+    Plain,
+    /// Acknowledges every block out of order.
+    Chatty,
+    /// Acknowledges every block whatever the window is.
+    EveryBlock,
+    /// Never says anything again by itself: many ROMs.
+    Passive,
+}
+
+/// The receiving side of RFC 1350 and RFC 7440.
+struct Client {
+    manner: Manner,
+    block: usize,
+    window: usize,
+    got: Vec<u8>,
+    last: u16,
+    since: usize,
+    gap: bool,
+    done: bool,
+    quiet_since: Duration,
+}
+
+impl Client {
+    fn new(manner: Manner, terms: &Terms) -> Self {
+        let (block, window) = (terms.block_size, terms.window_size);
+        let quiet_since = Duration::ZERO;
+        Self {
+            manner,
+            block,
+            window,
+            got: Vec::new(),
+            last: 0,
+            since: 0,
+            gap: false,
+            done: false,
+            quiet_since,
+        }
+    }
+
+    fn ack(&mut self) -> Option<Vec<u8>> {
+        self.since = 0;
+        Some([&[0, 4][..], &self.last.to_be_bytes()].concat())
+    }
+
+    fn take(&mut self, now: Duration, datagram: &[u8]) -> Option<Vec<u8>> {
+        self.quiet_since = now;
+        if datagram[1] == 6 {
+            return if self.last == 0 && self.got.is_empty() { self.ack() } else { None };
+        }
+        assert_eq!(datagram[1], 3, "a datagram that the client cannot use: {datagram:?}");
+        let number = u16::from_be_bytes([datagram[2], datagram[3]]);
+        if self.done {
+            return if number == self.last { self.ack() } else { None };
+        }
+        if number == self.last.wrapping_add(1) {
+            self.last = number;
+            self.gap = false;
+            self.got.extend_from_slice(&datagram[4..]);
+            self.since += 1;
+            self.done = datagram.len() - 4 < self.block;
+            let due = self.done || self.since >= self.window || self.manner == Manner::EveryBlock;
+            return if due { self.ack() } else { None };
+        }
+        let first = !std::mem::replace(&mut self.gap, true);
+        let old = self.last.wrapping_sub(number) < 0x8000;
+        match self.manner {
+            // Lock-step: an old block means that its acknowledgement was lost.
+            _ if self.window == 1 => {
+                if old {
+                    self.ack()
+                } else {
+                    None
+                }
+            }
+            Manner::Chatty => self.ack(),
+            Manner::Plain | Manner::EveryBlock | Manner::Passive => {
+                if first {
+                    self.ack()
+                } else {
+                    None
+                }
+            }
+        }
+    }
+
+    fn timeout(&mut self, now: Duration) -> Option<Vec<u8>> {
+        if self.manner == Manner::Passive || self.done || now < self.quiet_since + ms(1000) {
+            return None;
+        }
+        self.quiet_since = now;
+        self.ack()
+    }
+}
+
+struct Ran {
+    end: Option<End>,
+    got: Vec<u8>,
+    took: Duration,
+    sent: usize,
+}
+
+fn file(size: usize) -> Vec<u8> {
+    (0..size).map(|at| (at * 31 + at / 251) as u8).collect()
+}
+
+fn terms(options: &str, size: u64) -> Terms {
+    let request =
+        Request::parse(format!("\0\x01x\0octet\0{}", options.replace(' ', "\0")).as_bytes()).unwrap();
+    Terms::agree(&request, Some(size), CAPS)
+}
+
+fn fill(transfer: &mut Transfer, left: &mut &[u8]) {
+    while transfer.wants_block() {
+        let mut block = transfer.buffer();
+        let count = left.len().min(transfer.block_end() - block.len());
+        block.extend_from_slice(&left[..count]);
+        *left = &left[count..];
+        transfer.supply(block);
+    }
+}
+
+/// Runs a transfer to its end.
+fn run(content: &[u8], options: &str, link: Link, manner: Manner, seed: u64) -> Ran {
+    let terms = terms(options, content.len() as u64);
+    let mut client = Client::new(manner, &terms);
+    let mut transfer = Transfer::new(Duration::ZERO, terms, LIMITS);
+    let (mut now, mut dice, mut left, mut sent) = (Duration::ZERO, Dice(seed * 7919 + 1), content, 0);
+    // (when, order) -> (to the client?, datagram)
+    let mut air: BTreeMap<(Duration, usize), (bool, Vec<u8>)> = BTreeMap::new();
+    for order in 0.. {
+        let mut out: Vec<(bool, Vec<u8>)> = Vec::new();
+        fill(&mut transfer, &mut left);
+        out.extend(transfer.transmit(now).map(|datagram| (true, datagram.to_vec())));
+        sent += out.len();
+        if transfer.end().is_some() {
+            break;
+        }
+        out.extend(client.timeout(now).map(|ack| (false, ack)));
+        for (at, (down, datagram)) in out.into_iter().enumerate() {
+            launch(&mut air, &mut dice, link, now, (order * 1000 + at) * 2, down, &datagram);
+        }
+        let wake = client.quiet_since + ms(1000);
+        let timers = [transfer.deadline().unwrap(), if wake > now { wake } else { Duration::MAX }];
+        let next = timers.into_iter().chain(air.keys().map(|(when, _)| *when)).min().unwrap();
+        now = now.max(next);
+        if let Some(key) = air.keys().next().copied().filter(|(when, _)| *when <= now) {
+            let (down, datagram) = air.remove(&key).unwrap();
+            if !down {
+                transfer.handle(now, &datagram);
+            } else if let Some(ack) = client.take(now, &datagram) {
+                launch(&mut air, &mut dice, link, now, (order * 1000 + 999) * 2, false, &ack);
+            }
+        }
+        transfer.handle_timeout(now);
+        assert!(order < 2_000_000, "it never ends");
+    }
+    Ran { end: transfer.end().cloned(), got: client.got, took: now, sent }
+}
+
+fn launch(
+    air: &mut BTreeMap<(Duration, usize), (bool, Vec<u8>)>,
+    dice: &mut Dice,
+    link: Link,
+    now: Duration,
+    order: usize,
+    down: bool,
+    datagram: &[u8],
+) {
+    let copies = 1 + usize::from(dice.percent(link.double));
+    for copy in 0..copies {
+        if dice.percent(link.loss) {
+            continue;
+        }
+        let late = if dice.percent(link.reorder) { dice.below(link.delay * 4 + 1) } else { 0 };
+        air.insert((now + ms(link.delay + late), order + copy), (down, datagram.to_vec()));
+    }
+}
+
+/// Every row: name, size, options, link, manner. Run with three seeds each.
+const BLK: &str = "blksize 1468 ";
+const W4: &str = "blksize 1468 windowsize 4 ";
+const W16: &str = "blksize 512 windowsize 16 tsize 0 ";
+const W64: &str = "blksize 8 windowsize 64 ";
+const LOSSY: Link = Link { loss: 5, double: 0, reorder: 0, delay: 2 };
+const AWFUL: Link = Link { loss: 15, double: 10, reorder: 20, delay: 3 };
+const MIXED: Link = Link { loss: 0, double: 0, reorder: 30, delay: 2 };
+const TWICE: Link = Link { loss: 0, double: 50, reorder: 0, delay: 1 };
+const FAR: Link = Link { loss: 2, double: 1, reorder: 1, delay: 150 };
+
+#[rustfmt::skip]
+const CASES: &[(&str, usize, &str, Link, Manner)] = &[
+    ("an empty file, no options", 0, "", CLEAN, Manner::Plain),
+    ("an empty file with a size", 0, "tsize 0 ", CLEAN, Manner::Plain),
+    ("an empty file in a window", 0, W16, CLEAN, Manner::Plain),
+    ("one byte", 1, "", CLEAN, Manner::Plain),
+    ("one less than a block", 511, "", CLEAN, Manner::Plain),
+    ("exactly a block ends with an empty one", 512, "", CLEAN, Manner::Plain),
+    ("one more than a block", 513, "", CLEAN, Manner::Plain),
+    ("exactly two blocks", 1024, "", CLEAN, Manner::Plain),
+    ("exactly a large block", 1468, BLK, CLEAN, Manner::Plain),
+    ("exactly a window", 4 * 1468, W4, CLEAN, Manner::Plain),
+    ("one less than a window", 4 * 1468 - 1, W4, CLEAN, Manner::Plain),
+    ("one more than a window", 4 * 1468 + 1, W4, CLEAN, Manner::Plain),
+    ("exactly two windows", 8 * 1468, W4, CLEAN, Manner::Plain),
+    ("half a window", 2 * 1468, W4, CLEAN, Manner::Plain),
+    ("the smallest block", 1000, "blksize 8 ", CLEAN, Manner::Plain),
+    ("the largest block", 200_000, "blksize 65464 ", CLEAN, Manner::Plain),
+    ("a window only", 20_000, "windowsize 8 ", CLEAN, Manner::Plain),
+    ("a size only", 20_000, "tsize 0 ", CLEAN, Manner::Plain),
+    ("a timeout only", 20_000, "timeout 2 ", CLEAN, Manner::Plain),
+    ("a long file in lock-step", 300_000, BLK, CLEAN, Manner::Passive),
+    ("a long file in windows", 300_000, W16, CLEAN, Manner::Passive),
+    ("loss in lock-step", 30_000, "", LOSSY, Manner::Plain),
+    ("loss in lock-step, passive", 30_000, "", LOSSY, Manner::Passive),
+    ("loss in lock-step, large blocks", 100_000, BLK, LOSSY, Manner::Plain),
+    ("loss in windows of 4", 100_000, W4, LOSSY, Manner::Plain),
+    ("loss in windows of 4, chatty", 100_000, W4, LOSSY, Manner::Chatty),
+    ("loss in windows of 4, passive", 100_000, W4, LOSSY, Manner::Passive),
+    ("loss in windows of 4, every block", 100_000, W4, LOSSY, Manner::EveryBlock),
+    ("loss in windows of 16", 100_000, W16, LOSSY, Manner::Plain),
+    ("loss in windows of 16, chatty", 100_000, W16, LOSSY, Manner::Chatty),
+    ("loss in windows of 16, passive", 100_000, W16, LOSSY, Manner::Passive),
+    ("loss in windows of 64", 10_000, W64, LOSSY, Manner::Plain),
+    ("loss and a chosen timeout", 20_000, "timeout 1 ", LOSSY, Manner::Passive),
+    ("loss at an exact multiple", 20 * 512, "", LOSSY, Manner::Plain),
+    ("loss at an exact window", 16 * 512, W16, LOSSY, Manner::Plain),
+    ("doubles in lock-step", 30_000, "", TWICE, Manner::Plain),
+    ("doubles in lock-step, passive", 30_000, BLK, TWICE, Manner::Passive),
+    ("doubles in windows of 4", 60_000, W4, TWICE, Manner::Plain),
+    ("doubles in windows of 4, chatty", 60_000, W4, TWICE, Manner::Chatty),
+    ("doubles in windows of 16", 60_000, W16, TWICE, Manner::Plain),
+    ("doubles in windows of 16, every block", 60_000, W16, TWICE, Manner::EveryBlock),
+    ("reordering in lock-step", 30_000, "", MIXED, Manner::Plain),
+    ("reordering in windows of 4", 60_000, W4, MIXED, Manner::Plain),
+    ("reordering in windows of 4, chatty", 60_000, W4, MIXED, Manner::Chatty),
+    ("reordering in windows of 16", 60_000, W16, MIXED, Manner::Plain),
+    ("reordering in windows of 16, passive", 60_000, W16, MIXED, Manner::Passive),
+    ("reordering in windows of 64", 5_000, W64, MIXED, Manner::Plain),
+    ("far away in lock-step", 20_000, BLK, FAR, Manner::Plain),
+    ("far away in windows of 4", 60_000, W4, FAR, Manner::Plain),
+    ("far away in windows of 16", 60_000, W16, FAR, Manner::Passive),
+    ("everything wrong in lock-step", 10_000, "", AWFUL, Manner::Plain),
+    ("everything wrong in lock-step, large blocks", 20_000, BLK, AWFUL, Manner::Plain),
+    ("everything wrong in windows of 4", 30_000, W4, AWFUL, Manner::Plain),
+    ("everything wrong in windows of 4, chatty", 30_000, W4, AWFUL, Manner::Chatty),
+    ("everything wrong in windows of 16", 20_000, W16, AWFUL, Manner::Plain),
+    ("everything wrong and empty", 0, W16, AWFUL, Manner::Plain),
+    ("the block number wraps in lock-step", 70_000 * 8 + 3, "blksize 8 ", CLEAN, Manner::Plain),
+    ("the block number wraps in windows", 70_000 * 8 + 3, W64, CLEAN, Manner::Plain),
+    ("the block number wraps inside a window under loss", 66_000 * 8, "blksize 8 windowsize 37 ", Link { loss: 1, ..LOSSY }, Manner::Plain),
+    ("it ends exactly at block 65535", 65_534 * 8 + 5, W64, CLEAN, Manner::Plain),
+    ("it ends exactly at block 0", 65_535 * 8, W64, CLEAN, Manner::Plain),
+    ("more than 32 MiB in default blocks", (32 << 20) + 700, "windowsize 64 ", CLEAN, Manner::Plain),
+    ("more than 64 MiB in blocks of 1024", (64 << 20) + 1024, "blksize 1024 windowsize 64 ", CLEAN, Manner::Plain),
+];
+
+#[test]
+fn every_file_arrives_whole_over_every_link_to_every_client() {
+    assert!(CASES.len() >= 60);
+    for (name, size, options, link, manner) in CASES {
+        let content = file(*size);
+        for seed in 1..=3 {
+            let ran = run(&content, options, *link, *manner, seed);
+            // The last acknowledgement may be lost for good after the client went away; the file still arrived.
+            let lost_last = matches!(&ran.end, Some(End::Failed { why }) if why.contains("last block"));
+            let complete = ran.end == Some(End::Complete { bytes: *size as u64 });
+            assert!(complete || (lost_last && link.loss > 0), "{name} (seed {seed}): {:?}", ran.end);
+            assert!(ran.got == content, "{name} (seed {seed}): the content differs");
+            if *size > 1 << 20 {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_sent_twice_on_a_clean_link() {
+    for (name, size, options, _, manner) in CASES.iter().filter(|case| case.3.loss + case.3.reorder == 0) {
+        if *manner == Manner::EveryBlock || *size > 1 << 20 {
+            continue;
+        }
+        let terms = terms(options, *size as u64);
+        let least = size / terms.block_size + 1 + usize::from(terms.offer.is_some());
+        assert_eq!(run(&file(*size), options, CLEAN, *manner, 1).sent, least, "{name}");
+    }
+}
+
+#[test]
+fn doubled_acknowledgements_in_lock_step_double_nothing() {
+    let ran = run(&file(512 * 100), "", Link { double: 100, ..CLEAN }, Manner::Plain, 1);
+    assert_eq!(ran.sent, 101, "RFC 1123 section 4.2.3.1: the Sorcerer's Apprentice");
+}
+
+#[test]
+fn a_client_that_acknowledges_every_block_of_a_window_does_not_start_an_avalanche() {
+    let least = 100_000 / 1468 + 2;
+    let ran = run(&file(100_000), W4, CLEAN, Manner::EveryBlock, 1);
+    assert!(ran.sent < least * 3, "{} datagrams for {least}", ran.sent);
+}
+
+#[test]
+fn loss_in_windows_is_repaired_without_a_timeout() {
+    let lossy = Link { loss: 3, ..LOSSY };
+    let ran = run(&file(1_000_000), W16, lossy, Manner::Plain, 5);
+    assert_eq!(ran.end, Some(End::Complete { bytes: 1_000_000 }));
+    let stalls = ran.took.as_millis() / 1000;
+    let rounds = 1_000_000 / 512 / 16;
+    assert!(stalls < rounds / 8, "{stalls} s of waiting in {rounds} windows");
+}
+
+/// A transfer of `size` bytes in the middle of whatever the test does to it.
+struct Desk {
+    transfer: Transfer,
+    content: Vec<u8>,
+    given: usize,
+}
+
+impl Desk {
+    fn new(options: &str, size: usize) -> Self {
+        let transfer = Transfer::new(Duration::ZERO, terms(options, size as u64), LIMITS);
+        Self { transfer, content: file(size), given: 0 }
+    }
+
+    /// What is sent now: 0 for an OACK, -1 for an error, else block numbers.
+    fn sent(&mut self, now: u64) -> Vec<i32> {
+        let mut left = &self.content[self.given..];
+        fill(&mut self.transfer, &mut left);
+        self.given = self.content.len() - left.len();
+        let number = |datagram: &[u8]| match datagram[1] {
+            3 => i32::from(u16::from_be_bytes([datagram[2], datagram[3]])),
+            6 => 0,
+            _ => -1,
+        };
+        self.transfer.transmit(ms(now)).map(number).collect()
+    }
+
+    fn ack(&mut self, now: u64, number: u16) -> Vec<i32> {
+        self.transfer.handle(ms(now), &[&[0, 4][..], &number.to_be_bytes()].concat());
+        self.sent(now)
+    }
+
+    fn timeout(&mut self) -> (u64, Vec<i32>) {
+        let deadline = self.transfer.deadline().unwrap();
+        self.transfer.handle_timeout(deadline);
+        let at = u64::try_from(deadline.as_millis()).unwrap();
+        (at, self.sent(at))
+    }
+
+    fn error(&mut self, code: u8) {
+        self.transfer.handle(ms(1), &[0, 5, 0, code, b'n', b'o', 0]);
+    }
+
+    fn failed(&self) -> &str {
+        match self.transfer.end() {
+            Some(End::Failed { why }) => why,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_wait_doubles_and_after_five_resends_the_transfer_fails_with_a_word_to_the_client() {
+    let mut desk = Desk::new("", 2000);
+    assert_eq!(desk.sent(0), [1]);
+    let waits: Vec<_> = (0..6).map(|_| desk.timeout()).collect();
+    let times: Vec<_> = waits.iter().map(|(at, _)| *at).collect();
+    assert_eq!(times, [1000, 3000, 7000, 15_000, 23_000, 31_000]);
+    assert!(waits[..5].iter().all(|(_, sent)| sent == &[1]));
+    assert_eq!(waits[5].1, [-1]);
+    assert_eq!(desk.failed(), "block 1 was never acknowledged");
+    assert_eq!(desk.transfer.deadline(), None);
+}
+
+#[test]
+fn a_chosen_timeout_is_kept_to() {
+    let mut desk = Desk::new("timeout 3 ", 2000);
+    desk.sent(0);
+    let times: Vec<_> = (0..3).map(|_| desk.timeout().0).collect();
+    assert_eq!(times, [3000, 6000, 9000]);
+}
+
+#[test]
+fn even_the_longest_timeout_holds_a_place_for_two_minutes_only() {
+    let mut desk = Desk::new("timeout 255 ", 2000);
+    desk.sent(0);
+    assert_eq!(desk.timeout(), (120_000, vec![-1]));
+    assert_eq!(desk.failed(), "the client was silent for 120 s");
+}
+
+#[test]
+fn the_wait_adapts_to_a_fast_client() {
+    let mut desk = Desk::new("", 512 * 20);
+    desk.sent(0);
+    for block in 1..10 {
+        desk.ack(u64::from(block), block);
+    }
+    assert_eq!(desk.timeout(), (9 + 200, vec![10]));
+}
+
+#[test]
+fn options_are_offered_first_and_data_waits_for_their_acknowledgement() {
+    let mut desk = Desk::new("blksize 1024 ", 5000);
+    assert_eq!(desk.sent(0), [0]);
+    assert_eq!(desk.ack(1, 7), [0; 0], "only block 0 acknowledges an OACK");
+    assert_eq!(desk.timeout().1, [0]);
+    assert_eq!(desk.ack(1100, 0), [1]);
+    assert_eq!(desk.ack(1101, 0), [0; 0], "and only once");
+}
+
+#[test]
+fn a_size_probe_ends_as_one_and_any_other_error_is_a_failure() {
+    let mut probe = Desk::new("tsize 0 blksize 1468 ", 5000);
+    probe.sent(0);
+    probe.error(8);
+    assert_eq!(probe.transfer.end(), Some(&End::Probe));
+    assert_eq!(probe.sent(2), [0; 0], "errors are never answered");
+
+    let mut unasked = Desk::new("blksize 1468 ", 5000);
+    unasked.sent(0);
+    unasked.error(8);
+    assert_eq!(unasked.failed(), "the client ended it with error 8: no");
+
+    let mut late = Desk::new("tsize 0 ", 5000);
+    late.sent(0);
+    late.ack(1, 0);
+    late.ack(2, 1);
+    late.error(3);
+    assert_eq!(late.failed(), "the client ended it with error 3: no");
+}
+
+#[test]
+fn a_repeated_request_brings_the_same_answer_until_the_client_has_spoken() {
+    let mut offered = Desk::new("blksize 1024 ", 5000);
+    offered.sent(0);
+    offered.transfer.handle_repeat();
+    assert_eq!(offered.sent(1), [0]);
+    offered.ack(2, 0);
+    offered.transfer.handle_repeat();
+    assert_eq!(offered.sent(3), [0; 0]);
+
+    let mut plain = Desk::new("", 5000);
+    plain.sent(0);
+    for _ in 0..20 {
+        plain.transfer.handle_repeat();
+    }
+    assert_eq!(plain.sent(1), [1]);
+    let answers = (0..20).filter(|_| {
+        plain.transfer.handle_repeat();
+        !plain.sent(2).is_empty()
+    });
+    assert_eq!(answers.count(), 0, "a flood of requests is not answered for ever");
+}
+
+#[test]
+fn an_acknowledgement_in_the_window_means_a_gap_and_the_rest_goes_out_again_at_once() {
+    let mut desk = Desk::new("blksize 512 windowsize 4 ", 512 * 20);
+    desk.sent(0);
+    assert_eq!(desk.ack(10, 0), [1, 2, 3, 4]);
+    assert_eq!(desk.ack(20, 2), [3, 4, 5, 6], "RFC 7440 section 4");
+    assert_eq!(desk.ack(21, 2), [0; 0], "the same once more is no news yet");
+    assert_eq!(desk.ack(40, 2), [3, 4, 5, 6], "a round trip later it is");
+    assert_eq!(desk.ack(50, 6), [7, 8, 9, 10]);
+}
+
+#[test]
+fn a_lost_window_is_sent_again_when_the_client_says_so() {
+    let mut desk = Desk::new("blksize 512 windowsize 4 ", 512 * 20);
+    desk.sent(0);
+    desk.ack(10, 0);
+    desk.ack(20, 4);
+    assert_eq!(desk.ack(30, 4), [5, 6, 7, 8]);
+}
+
+#[test]
+fn acknowledgements_of_the_past_and_of_the_future_are_ignored() {
+    let mut desk = Desk::new("blksize 512 windowsize 4 ", 512 * 20);
+    desk.sent(0);
+    desk.ack(10, 0);
+    desk.ack(20, 4);
+    for number in [0, 3, 9, 500, 65535] {
+        assert_eq!(desk.ack(100, number), [0; 0], "{number}");
+    }
+}
+
+#[test]
+fn blocks_go_out_as_they_are_read_and_a_slow_file_makes_nobody_late() {
+    let mut transfer = Transfer::new(Duration::ZERO, terms("windowsize 4 ", 5000), LIMITS);
+    transfer.transmit(ms(0)).for_each(drop);
+    transfer.handle(ms(1), &[0, 4, 0, 0]);
+    let mut block = transfer.buffer();
+    block.resize(transfer.block_end(), 7);
+    transfer.supply(block);
+    assert_eq!(transfer.transmit(ms(1)).count(), 1, "not kept back until the window is full");
+    assert_eq!(transfer.deadline(), Some(ms(120_001)), "the client cannot acknowledge half a window");
+    transfer.handle_timeout(ms(120_001));
+    assert_eq!(transfer.end(), Some(&End::Failed { why: "the file gave nothing for 120 s".to_owned() }));
+}
+
+#[test]
+fn two_timeouts_on_the_first_data_are_told_from_a_client_that_is_not_there() {
+    let mut absent = Desk::new("blksize 1468 ", 5000);
+    absent.sent(0);
+    for _ in 0..4 {
+        absent.timeout();
+    }
+    assert!(!absent.transfer.loses_first_data(), "the OACK was not acknowledged either");
+
+    let mut tunnel = Desk::new("blksize 1468 ", 5000);
+    tunnel.sent(0);
+    tunnel.ack(1, 0);
+    tunnel.timeout();
+    assert!(!tunnel.transfer.loses_first_data());
+    tunnel.timeout();
+    assert!(tunnel.transfer.loses_first_data());
+}
+
+#[test]
+fn no_datagram_makes_a_transfer_panic_or_skip_content() {
+    let mut dice = Dice(99);
+    for round in 0..200 {
+        let mut desk = Desk::new(if round % 2 == 0 { "" } else { W4 }, 20_000);
+        for now in 0..200 {
+            let noise: Vec<u8> = (0..dice.below(8)).map(|_| dice.below(7) as u8).collect();
+            desk.transfer.handle(ms(now), &noise);
+            desk.transfer.handle_timeout(ms(now * 20));
+            desk.sent(now * 20);
+        }
+    }
+}
+
+#[test]
+fn an_abort_of_ours_is_told_once() {
+    let mut desk = Desk::new("", 5000);
+    desk.sent(0);
+    desk.transfer.abort(0, "gone");
+    assert_eq!(desk.sent(1), [-1]);
+    assert_eq!(desk.sent(2), [0; 0]);
+    assert_eq!(desk.failed(), "gone");
+    let mut quiet = Desk::new("", 5000);
+    quiet.transfer.abandon("elsewhere");
+    assert_eq!(quiet.sent(1), [0; 0]);
+}
