@@ -3,7 +3,7 @@
 use captain_model::cmdline::KERNEL_LIMIT;
 use captain_model::{Cmdline, CmdlineError};
 
-use crate::{BootError, Facts, Via};
+use crate::{BootError, Facts, Via, grub};
 
 /// What the kernel is given: the profile's arguments, what the agent needs, the machine's own arguments, which
 /// come last and win. The order is INTERFACE's; an argument without a value is left out.
@@ -94,10 +94,24 @@ fn check(facts: &Facts, line: Cmdline) -> Result<Cmdline, BootError> {
         return Err(BootError::Expansion { machine: facts.who(), argument });
     }
     // KERNEL_LIMIT counts the NUL at the end.
-    let (length, limit) = (line.to_string().len(), KERNEL_LIMIT - 1);
+    let (length, limit) = (line.to_string().len(), KERNEL_LIMIT - 1 - prefix(facts));
     if length > limit {
         let profile = facts.profile().name.clone();
         return Err(BootError::TooLong { machine: facts.who(), length, limit, profile });
     }
     Ok(line)
+}
+
+/// Bytes that the loader itself puts in front. Seen on Linux 6.12: iPXE on EFI the image's name
+/// (`vmlinuz-x86_64 console=...`); GRUB puts `BOOT_IMAGE=` and the kernel's full path.
+fn prefix(facts: &Facts) -> usize {
+    match facts.via {
+        Via::Ipxe => facts.kernel_name().len() + 1,
+        Via::Grub => {
+            let (host, port) = grub::authority(&facts.server.http_base);
+            format!("BOOT_IMAGE=(http,{host}:{port}){} ", facts.kernel_path()).len()
+        }
+        // The room in an ISO is smaller by far; see `iso_cmdline`.
+        Via::Iso => 0,
+    }
 }

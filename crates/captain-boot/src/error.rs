@@ -15,7 +15,7 @@ pub enum BootError {
         machine: String,
         /// Bytes.
         length: usize,
-        /// Most bytes that the kernel takes.
+        /// Most bytes that the kernel takes, beside what the boot loader adds.
         limit: usize,
         /// The profile that it boots by.
         profile: String,

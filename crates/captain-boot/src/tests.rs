@@ -184,13 +184,14 @@ fn a_line_as_long_as_the_kernel_takes_is_given_and_one_byte_more_is_refused() {
     let (mut machine, profile) = full();
     machine.cmdline = Cmdline::new();
     let bare = line(machine.clone(), profile.clone()).unwrap().to_string().len();
-    let room = KERNEL_LIMIT - 1 - bare - " x=".len();
+    let most = KERNEL_LIMIT - 1 - "vmlinuz-x86_64 ".len();
+    let room = most - bare - " x=".len();
     machine.cmdline = Cmdline::parse([format!("x={}", "y".repeat(room))]).unwrap();
-    assert_eq!(line(machine.clone(), profile.clone()).unwrap().to_string().len(), KERNEL_LIMIT - 1);
+    assert_eq!(line(machine.clone(), profile.clone()).unwrap().to_string().len(), most);
     machine.cmdline = Cmdline::parse([format!("x={}", "y".repeat(room + 1))]).unwrap();
     assert_eq!(
         line(machine, profile).unwrap_err().to_string(),
-        "r1-u07 (52:54:00:00:00:01): its kernel command line is 2048 bytes and the kernel takes 2047: shorten \
+        "r1-u07 (52:54:00:00:00:01): its kernel command line is 2033 bytes and the kernel takes 2032: shorten \
          `cmdline` of the machine or of profile `rack`, or its agent settings"
     );
 }
