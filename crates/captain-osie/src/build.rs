@@ -1,0 +1,311 @@
+//! Executes a plan, step by step.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use captain_debian::{Deb, Fetched, Progress};
+use captain_model::{Arch, Artifact};
+use sha2::{Digest, Sha256};
+
+use crate::accounts::Accounts;
+use crate::archive::{self, Format};
+use crate::error::Error;
+use crate::image::Image;
+use crate::lists::{FOLDERS, links};
+use crate::manifest::{Manifest, PackageRef};
+use crate::modules::groups::Groups;
+use crate::modules::tables::tables;
+use crate::options::BuildOptions;
+use crate::overlay;
+use crate::plan::{OverlaySource, Plan, Step};
+use crate::relay::blocking;
+use crate::tree::{Content, Entry, Node};
+
+/// What the manifest calls files that this builder made itself.
+const BUILDER: &str = "captaind";
+
+/// Builds the planned image: `vmlinuz-ARCH`, `initramfs-ARCH` and `manifest-ARCH.json` (ARCH as Linux says it)
+/// in the folder `out`. Each file appears whole or not at all. Same plan, same options: same bytes.
+///
+/// # Errors
+/// Downloads, damaged packages, clashes between packages and overlays, unknown modules or units, a full disk.
+pub async fn build(plan: &Plan, options: &BuildOptions, out: &Path, progress: &dyn Progress) -> Result<Manifest, Error> {
+    options.check()?;
+    fs::create_dir_all(out).map_err(Error::io(out))?;
+    let fetched = plan.archive.fetch(plan.resolution.packages(), progress).await?;
+    let names = plan.resolution.packages().map(|package| package.name.clone());
+    let runner = Runner {
+        image: Image::new(&options.cache)?,
+        debs: names.zip(fetched).collect(),
+        arch: plan.arch,
+        date: plan.source_date,
+        out: out.to_owned(),
+        manifest: empty_manifest(plan, options),
+    };
+    let steps = plan.steps.clone();
+    blocking(progress, move |progress| runner.run(&steps, progress)).await
+}
+
+fn empty_manifest(plan: &Plan, options: &BuildOptions) -> Manifest {
+    Manifest {
+        name: plan.name.clone(),
+        arch: plan.arch,
+        suite: plan.suite.clone(),
+        source_date: plan.source_date,
+        level: options.level,
+        debug: options.debug,
+        kernel: String::new(),
+        releases: plan.archive.releases().to_vec(),
+        packages: plan.resolution.selected().map(PackageRef::of).collect(),
+        modules: Vec::new(),
+        units: Vec::new(),
+        overlay: Vec::new(),
+        outputs: Vec::new(),
+    }
+}
+
+struct Runner {
+    image: Image,
+    debs: BTreeMap<String, Fetched>,
+    arch: Arch,
+    date: u64,
+    out: PathBuf,
+    manifest: Manifest,
+}
+
+impl Runner {
+    fn run(mut self, steps: &[Step], progress: &dyn Progress) -> Result<Manifest, Error> {
+        for step in steps {
+            // Fetching is done: see `build`.
+            if !matches!(step, Step::Fetch { .. }) {
+                self.step(step, progress)?;
+            }
+        }
+        Ok(self.manifest)
+    }
+
+    fn step(&mut self, step: &Step, progress: &dyn Progress) -> Result<(), Error> {
+        let task = progress.begin(&step.to_string(), None);
+        let note = match step {
+            Step::Fetch { .. } => String::new(),
+            Step::Unpack { packages } => self.unpack(packages)?,
+            Step::Kernel { package } => self.kernel(package)?,
+            Step::Modules { wanted } => self.modules(wanted)?,
+            Step::Skeleton => self.skeleton()?,
+            Step::Overlay { source } => self.overlay(source)?,
+            Step::SshKeys { keys } => self.ssh_keys(keys)?,
+            Step::Accounts { debug } => self.accounts(*debug)?,
+            Step::Certificates => self.certificates()?,
+            Step::Units { services } => self.units(services)?,
+            Step::Write { level, .. } => self.write(*level)?,
+        };
+        task.done(&note);
+        Ok(())
+    }
+
+    fn deb(&self, package: &str) -> Result<Deb, Error> {
+        let fetched = self.debs.get(package);
+        let fetched = fetched.ok_or_else(|| Error::malformed("plan", format!("package {package} is unpacked but not fetched")))?;
+        Ok(fetched.open()?)
+    }
+
+    fn unpack(&mut self, packages: &[String]) -> Result<String, Error> {
+        for package in packages {
+            let deb = self.deb(package)?;
+            self.image.unpack(&deb, package)?;
+        }
+        Ok(format!("{} paths", self.image.tree.iter().count()))
+    }
+
+    fn kernel(&mut self, package: &str) -> Result<String, Error> {
+        let deb = self.deb(package)?;
+        self.image.take_kernel(&deb, package)?;
+        self.manifest.kernel.clone_from(&self.image.shelf.version);
+        Ok(self.manifest.kernel.clone())
+    }
+
+    fn modules(&mut self, wanted: &[String]) -> Result<String, Error> {
+        let image = &mut self.image;
+        let chosen = image.shelf.select(wanted, &Groups::ours()?, &mut image.pool)?;
+        let folder = format!("usr/lib/modules/{}", image.shelf.version);
+        let from = format!("linux {}", image.shelf.version).into();
+        for module in chosen.values() {
+            let node = Node::File(Content::Pooled(module.content).into());
+            image.tree.insert(&format!("{folder}/{}", module.path), Entry::new(node, 0o644, &from))?;
+        }
+        for (name, bytes) in tables(&chosen, &image.shelf) {
+            image.tree.write(&format!("{folder}/{name}"), 0o644, bytes, &from)?;
+        }
+        let bytes: u64 = chosen.values().map(|module| module.content.size()).sum();
+        self.manifest.modules = chosen.into_keys().collect();
+        Ok(format!("{} modules, {} MB", self.manifest.modules.len(), bytes / 1_000_000))
+    }
+
+    fn skeleton(&mut self) -> Result<String, Error> {
+        let from = BUILDER.into();
+        let tree = &mut self.image.tree;
+        for (path, mode) in FOLDERS {
+            tree.folder(path, mode, &from)?;
+        }
+        for (path, minor, major, mode) in [("dev/console", 1, 5, 0o600), ("dev/null", 3, 1, 0o666)] {
+            tree.insert(path, Entry::new(Node::CharDevice { major, minor }, mode, &from))?;
+        }
+        for (path, target) in links() {
+            tree.link(path, target, &from)?;
+        }
+        Ok(String::new())
+    }
+
+    fn overlay(&mut self, source: &OverlaySource) -> Result<String, Error> {
+        let (name, files) = match source {
+            OverlaySource::Embedded => (format!("{} {BUILDER}", overlay::NAME), overlay::embedded()?),
+            OverlaySource::Folder(folder) => (format!("{} {}", overlay::NAME, folder.display()), overlay::folder(folder)?),
+        };
+        let laid = self.image.lay(&name, files)?;
+        let note = format!("{} files", laid.len());
+        self.manifest.overlay.extend(laid);
+        Ok(note)
+    }
+
+    fn ssh_keys(&mut self, keys: &[String]) -> Result<String, Error> {
+        let from = BUILDER.into();
+        let tree = &mut self.image.tree;
+        tree.folder("root/.ssh", 0o700, &from)?;
+        tree.write("root/.ssh/authorized_keys", 0o600, keys.join("\n") + "\n", &from)?;
+        // Host keys are made at boot: every machine has its own.
+        let unit = "[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n";
+        tree.write("etc/systemd/system/ssh.service.d/captain.conf", 0o644, unit, &from)?;
+        let settings = "UsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n";
+        tree.write("etc/ssh/sshd_config.d/captain.conf", 0o644, settings, &from)?;
+        Ok(String::new())
+    }
+
+    fn accounts(&mut self, debug: bool) -> Result<String, Error> {
+        let image = &mut self.image;
+        let paths: Vec<_> = ["usr/lib/sysusers.d", "etc/sysusers.d"]
+            .into_iter()
+            .flat_map(|folder| image.tree.below(folder))
+            .map(|(path, _)| path.to_owned())
+            .filter(|path| path.ends_with(".conf"))
+            .collect();
+        let mut files = BTreeMap::new();
+        for path in &paths {
+            // As for all of systemd's folders: a file in /etc replaces one of the same name in /usr.
+            let name = path.rsplit('/').next().unwrap_or(path);
+            files.insert(name, image.text(path)?.unwrap_or_default());
+        }
+        let accounts = Accounts::read(files.iter().map(|(name, text)| (*name, text.as_str())))?;
+        image.derive("etc/passwd", 0o644, accounts.passwd(), BUILDER)?;
+        image.derive("etc/group", 0o644, accounts.group(), BUILDER)?;
+        image.derive("etc/shadow", 0o600, accounts.shadow(debug), BUILDER)?;
+        image.derive("etc/gshadow", 0o600, accounts.gshadow(), BUILDER)?;
+        Ok(format!("{} users", accounts.passwd().lines().count()))
+    }
+
+    fn certificates(&mut self) -> Result<String, Error> {
+        let image = &mut self.image;
+        let folders = ["usr/share/ca-certificates", "usr/local/share/ca-certificates"];
+        let paths = folders.into_iter().flat_map(|folder| image.tree.below(folder)).map(|(path, _)| path.to_owned());
+        let paths: Vec<_> = paths.filter(|path| path.ends_with(".crt")).collect();
+        let mut bundle = String::new();
+        for path in &paths {
+            bundle += image.text(path)?.unwrap_or_default().trim_end();
+            bundle.push('\n');
+        }
+        image.derive("etc/ssl/certs/ca-certificates.crt", 0o644, bundle, BUILDER)?;
+        Ok(format!("{} certificates", paths.len()))
+    }
+
+    fn units(&mut self, services: &[String]) -> Result<String, Error> {
+        self.manifest.units = crate::units::enable(&mut self.image, services, BUILDER)?;
+        Ok(format!("{} units", self.manifest.units.len()))
+    }
+
+    fn write(&mut self, level: i32) -> Result<String, Error> {
+        let arch = self.arch.linux();
+        let (image, format) = (&self.image, Format { level, date: self.date });
+        let kernel = image.vmlinuz.as_deref().ok_or_else(|| Error::malformed("plan", "it has no kernel"))?;
+        let initramfs = output(&self.out, &format!("initramfs-{arch}"), |file| archive::write(&image.tree, &image.pool, format, file))?;
+        let vmlinuz = output(&self.out, &format!("vmlinuz-{arch}"), |mut file| {
+            file.write_all(kernel).map_err(Error::io("vmlinuz"))?;
+            Ok(file)
+        })?;
+        let note = format!("{:.1} MB", initramfs.size as f64 / 1e6);
+        self.manifest.outputs = vec![vmlinuz, initramfs];
+        let json = serde_json::to_vec_pretty(&self.manifest).map_err(|error| Error::malformed("manifest", error))?;
+        output(&self.out, &format!("manifest-{arch}.json"), |mut file| {
+            file.write_all(&json).map_err(Error::io("manifest"))?;
+            Ok(file)
+        })?;
+        Ok(note)
+    }
+}
+
+/// A file that is summed while it is written.
+pub(crate) struct Output {
+    file: BufWriter<File>,
+    sum: Sha256,
+    size: u64,
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write_all(bytes)?;
+        self.sum.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Writes `folder/name`: under another name first, so that nobody ever sees half of it.
+pub(crate) fn output(
+    folder: &Path,
+    name: &str,
+    write: impl FnOnce(Output) -> Result<Output, Error>,
+) -> Result<Artifact, Error> {
+    let (path, part) = (folder.join(name), folder.join(format!(".{name}.{}.part", std::process::id())));
+    let file = File::create(&part).map_err(Error::io(&part))?;
+    let output = Output { file: BufWriter::with_capacity(1 << 20, file), sum: Sha256::new(), size: 0 };
+    let finish = |output: Output| -> io::Result<Artifact> {
+        output.file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        fs::rename(&part, &path)?;
+        let sha256 = output.sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Artifact { name: name.to_owned(), sha256, size: output.size })
+    };
+    let written = write(output).and_then(|output| finish(output).map_err(Error::io(&path)));
+    if written.is_err() {
+        // What is left of a failed attempt helps nobody; the error that matters is the first one.
+        let _ = fs::remove_file(&part);
+    }
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_output_is_whole_or_not_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let failed = output(folder.path(), "x", |mut file| {
+            file.write_all(b"half").unwrap();
+            Err(Error::Level(0))
+        });
+        assert!(failed.is_err());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        let artifact = output(folder.path(), "x", |mut file| {
+            file.write_all(b"abc").unwrap();
+            Ok(file)
+        });
+        let artifact = artifact.unwrap();
+        assert_eq!((artifact.name.as_str(), artifact.size), ("x", 3));
+        assert_eq!(artifact.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(fs::read(folder.path().join("x")).unwrap(), b"abc");
+    }
+}

@@ -1,0 +1,94 @@
+//! Why an OSIE could not be planned or built.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+/// Everything that can go wrong in the builder.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The Debian archive: verification, resolution, download, a damaged package.
+    #[error(transparent)]
+    Archive(#[from] captain_debian::Error),
+    /// A file or folder of this machine.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Two inputs disagree whether a path is a folder.
+    #[error("/{path} is a {old} in {before} and a {new} in {after}: leave one of them out")]
+    Clash {
+        /// Path in the image.
+        path: String,
+        /// What it was.
+        old: &'static str,
+        /// Who brought it.
+        before: String,
+        /// What it should become.
+        new: &'static str,
+        /// Who asks for that.
+        after: String,
+    },
+    /// A path cannot be placed in the image.
+    #[error("/{path} of {from}: {why}")]
+    Path {
+        /// Path in the image.
+        path: String,
+        /// Package or overlay.
+        from: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// A kernel module or group that is not there.
+    #[error("no group of modules and no module of {kernel} is called `{name}`{hint}")]
+    UnknownModule {
+        /// What the recipe names.
+        name: String,
+        /// Which kernel.
+        kernel: String,
+        /// Similar names, as a clause that starts with a semicolon; or nothing.
+        hint: String,
+    },
+    /// A file that the builder reads cannot be understood.
+    #[error("{file}: {why}")]
+    Malformed {
+        /// Which file.
+        file: String,
+        /// What is wrong in it.
+        why: String,
+    },
+    /// A unit that should be enabled is not in the image.
+    #[error("no unit `{unit}` in the image: add the package or overlay that brings it, or take it out of `services`")]
+    UnknownUnit {
+        /// Its name.
+        unit: String,
+    },
+    /// The recipe asks for something that this builder does not do.
+    #[error("{what}")]
+    Unsupported {
+        /// What, and the way out.
+        what: String,
+    },
+    /// zstd's level is out of range.
+    #[error("level {0} is not between 1 and 22")]
+    Level(i32),
+    /// A worker thread of the builder ended by itself.
+    #[error("a worker of the builder ended: {0}")]
+    Worker(String),
+}
+
+impl Error {
+    /// For `map_err` on anything that touches `path`.
+    pub(crate) fn io(path: impl AsRef<Path>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.as_ref().to_owned();
+        move |source| Self::Io { path, source }
+    }
+
+    pub(crate) fn malformed(file: impl Into<String>, why: impl ToString) -> Self {
+        Self::Malformed { file: file.into(), why: why.to_string() }
+    }
+}

@@ -1,0 +1,45 @@
+//! How an image is built; what is in it stands in the recipe.
+
+use std::path::PathBuf;
+
+use captain_model::Arch;
+
+use crate::error::Error;
+
+/// How to build.
+#[derive(Clone, Debug)]
+pub struct BuildOptions {
+    /// Architecture of the image.
+    pub arch: Arch,
+    /// zstd's level, 1 to 22. 19 and more take minutes.
+    pub level: i32,
+    /// Folder for downloads and scratch files.
+    pub cache: PathBuf,
+    /// Use only what is in the cache.
+    pub offline: bool,
+    /// A console with root logged in, and tools to look around.
+    pub debug: bool,
+    /// Folder that replaces captaind's own overlay.
+    pub overlay_dir: Option<PathBuf>,
+}
+
+impl BuildOptions {
+    /// Level of an image that somebody waits for: measured, the last one that two cores write in about 20 seconds.
+    pub const DEFAULT_LEVEL: i32 = 12;
+
+    /// The defaults, with this cache.
+    pub fn new(arch: Arch, cache: impl Into<PathBuf>) -> Self {
+        Self {
+            arch,
+            level: Self::DEFAULT_LEVEL,
+            cache: cache.into(),
+            offline: false,
+            debug: false,
+            overlay_dir: None,
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if (1..=22).contains(&self.level) { Ok(()) } else { Err(Error::Level(self.level)) }
+    }
+}

@@ -1,0 +1,265 @@
+//! What a build would do: a list of steps that can be printed, and that the builder executes as it stands.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use captain_debian::archive::Options;
+use captain_debian::{Archive, Mirrors, Progress, Request, Resolution};
+use captain_model::{Arch, KernelSource, Recipe, Timestamp};
+use serde::Serialize;
+
+use crate::error::Error;
+use crate::lists::Packages;
+use crate::manifest::PackageRef;
+use crate::modules::groups::Groups;
+use crate::options::BuildOptions;
+
+/// Everything that a build needs to know; see [`plan`].
+#[derive(Debug, Serialize)]
+pub struct Plan {
+    /// The recipe's name.
+    pub name: String,
+    /// Architecture of the image.
+    pub arch: Arch,
+    /// Debian suite.
+    pub suite: String,
+    /// Seconds since the epoch: no file of the image is younger.
+    pub source_date: u64,
+    /// What is done, in this order.
+    pub steps: Vec<Step>,
+    #[serde(skip)]
+    pub(crate) resolution: Resolution,
+    #[serde(skip)]
+    pub(crate) archive: Archive,
+}
+
+/// One piece of work.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "step", rename_all = "kebab-case")]
+pub enum Step {
+    /// Download and verify.
+    Fetch {
+        /// The packages, sorted by name.
+        packages: Vec<PackageRef>,
+    },
+    /// Put packages into the tree.
+    Unpack {
+        /// Names, in this order.
+        packages: Vec<String>,
+    },
+    /// Take the kernel out of its package.
+    Kernel {
+        /// Its name.
+        package: String,
+    },
+    /// Choose kernel modules and write kmod's indices.
+    Modules {
+        /// Groups and names.
+        wanted: Vec<String>,
+    },
+    /// Folders, device nodes, links: what maintainer scripts would have made.
+    Skeleton,
+    /// Lay files over the tree.
+    Overlay {
+        /// Which.
+        source: OverlaySource,
+    },
+    /// Let these keys log in as root by SSH.
+    SshKeys {
+        /// Lines of `authorized_keys`.
+        keys: Vec<String>,
+    },
+    /// `/etc/passwd` and its kin, from the packages' sysusers.d.
+    Accounts {
+        /// Whether root has an empty password.
+        debug: bool,
+    },
+    /// One file of all certificate authorities.
+    Certificates,
+    /// Enable units.
+    Units {
+        /// Those beyond what presets enable.
+        services: Vec<String>,
+    },
+    /// Compress and write the image, the kernel and the manifest.
+    Write {
+        /// zstd's level.
+        level: i32,
+        /// File names.
+        files: Vec<String>,
+    },
+}
+
+/// Where an overlay is from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OverlaySource {
+    /// captaind's own, from the program.
+    Embedded,
+    /// A folder.
+    Folder(PathBuf),
+}
+
+/// Plans the image that `recipe` describes. Writes nothing but the archive's indices in the cache.
+///
+/// # Errors
+/// What is not supported, a package that does not exist or cannot be met, an archive that does not verify.
+pub async fn plan(recipe: &Recipe, options: &BuildOptions, progress: &dyn Progress) -> Result<Plan, Error> {
+    options.check()?;
+    check(recipe)?;
+    let archive = Archive::open(archive_options(recipe, options)?, progress).await?;
+    let request = request(recipe, options)?;
+    let resolution = archive.resolve(&request)?;
+    Ok(Plan {
+        name: recipe.name.clone(),
+        arch: options.arch,
+        suite: recipe.suite.clone(),
+        source_date: source_date(&archive)?,
+        steps: steps(recipe, options, &resolution)?,
+        resolution,
+        archive,
+    })
+}
+
+/// What this builder does not do yet.
+fn check(recipe: &Recipe) -> Result<(), Error> {
+    let unsupported = |what: String| Err(Error::Unsupported { what });
+    match &recipe.kernel {
+        KernelSource::Debian => {}
+        KernelSource::Source => return unsupported(format!("osie `{}`: kernels are not built from source yet: use kernel = \"debian\"", recipe.name)),
+        KernelSource::Path(path) => {
+            return unsupported(format!("osie `{}`: a kernel of one's own ({}) cannot be used yet: use kernel = \"debian\"", recipe.name, path.display()));
+        }
+    }
+    if let Some(image) = recipe.containers.first() {
+        return unsupported(format!("osie `{}`: containers ({image}) cannot be put into an image yet: leave `containers` out", recipe.name));
+    }
+    match recipe.overlay.iter().find(|folder| !folder.is_dir()) {
+        Some(folder) => unsupported(format!("osie `{}`: overlay {} is not a folder", recipe.name, folder.display())),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn archive_options(recipe: &Recipe, options: &BuildOptions) -> Result<Options, Error> {
+    let mirrors = match &recipe.mirror {
+        Some(url) => Mirrors::explicit(url),
+        None => Mirrors::of_apt(Path::new("/etc/apt"))?,
+    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let now = Timestamp::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
+    let mut wanted = Options::new(mirrors, &recipe.suite, options.arch, options.cache.join("debian"), now);
+    if !recipe.firmware.is_empty() {
+        wanted.components.push("non-free-firmware".to_owned());
+    }
+    wanted.keyring.clone_from(&recipe.keyring);
+    wanted.offline = options.offline;
+    Ok(wanted)
+}
+
+fn request(recipe: &Recipe, options: &BuildOptions) -> Result<Request, Error> {
+    let lists = Packages::ours()?;
+    let mut wanted = lists.section("base").to_vec();
+    wanted.push(kernel_package(options.arch));
+    if options.debug {
+        wanted.extend_from_slice(lists.section("debug"));
+    }
+    if !recipe.ssh_authorized_keys.is_empty() {
+        wanted.extend_from_slice(lists.section("ssh"));
+    }
+    wanted.extend(recipe.packages.iter().chain(&recipe.firmware).cloned());
+    // Whoever asks for a package by name gets it, even where others are told that it is there.
+    let assumed = lists.section("assumed").iter().filter(|name| !recipe.packages.contains(name));
+    Ok(Request::new(wanted).assume(assumed))
+}
+
+/// The package that always depends on the newest kernel.
+fn kernel_package(arch: Arch) -> String {
+    format!("linux-image-{}", arch.debian())
+}
+
+/// `SOURCE_DATE_EPOCH`, or the date of the newest release file.
+fn source_date(archive: &Archive) -> Result<u64, Error> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text.parse().map_err(|_| Error::malformed("SOURCE_DATE_EPOCH", format!("`{text}` is not a number of seconds"))),
+        Err(_) => Ok(archive.releases().iter().map(|release| release.date.as_millis() / 1000).max().unwrap_or(0)),
+    }
+}
+
+fn steps(recipe: &Recipe, options: &BuildOptions, resolution: &Resolution) -> Result<Vec<Step>, Error> {
+    let meta = kernel_package(options.arch);
+    let kernel = resolution.packages().map(|package| &package.name).find(|name| name.starts_with("linux-image-") && **name != meta);
+    let kernel = kernel.cloned().ok_or_else(|| Error::malformed(&meta, "it does not depend on a kernel"))?;
+    let (first, others): (Vec<_>, Vec<_>) = resolution
+        .packages()
+        .map(|package| package.name.clone())
+        .filter(|name| *name != kernel && *name != meta)
+        // Its links (/lib is usr/lib) have to be there before anything that goes through them.
+        .partition(|name| name == "base-files");
+    let mut modules = vec![Groups::BASE.to_owned()];
+    modules.extend(recipe.modules.iter().cloned());
+    let mut steps = vec![
+        Step::Fetch { packages: resolution.selected().map(PackageRef::of).collect() },
+        Step::Unpack { packages: first.into_iter().chain(others).collect() },
+        Step::Kernel { package: kernel },
+        Step::Modules { wanted: modules },
+        Step::Skeleton,
+        Step::Overlay { source: options.overlay_dir.clone().map_or(OverlaySource::Embedded, OverlaySource::Folder) },
+    ];
+    steps.extend(recipe.overlay.iter().map(|folder| Step::Overlay { source: OverlaySource::Folder(folder.clone()) }));
+    let mut services = recipe.services.clone();
+    if !recipe.ssh_authorized_keys.is_empty() {
+        steps.push(Step::SshKeys { keys: recipe.ssh_authorized_keys.clone() });
+        services.push("ssh.service".to_owned());
+    }
+    if options.debug {
+        services.push("captain-shell.service".to_owned());
+    }
+    let arch = options.arch.linux();
+    steps.extend([
+        Step::Accounts { debug: options.debug },
+        Step::Certificates,
+        Step::Units { services },
+        Step::Write { level: options.level, files: ["vmlinuz", "initramfs"].map(|file| format!("{file}-{arch}")).to_vec() },
+    ]);
+    Ok(steps)
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "osie {} for {} from Debian {}, source date {}", self.name, self.arch, self.suite, self.source_date)?;
+        for (number, step) in (1..).zip(&self.steps) {
+            writeln!(f, "{number:3}. {step}")?;
+            if let Step::Fetch { packages } = step {
+                for package in packages {
+                    writeln!(f, "       {} {} ({})", package.name, package.version, package.why)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fetch { packages } => {
+                let bytes: u64 = packages.iter().map(|package| package.size).sum();
+                write!(f, "fetch and verify {} packages, {} MB", packages.len(), bytes / 1_000_000)
+            }
+            Self::Unpack { packages } => write!(f, "unpack {} packages", packages.len()),
+            Self::Kernel { package } => write!(f, "take the kernel and its modules out of {package}"),
+            Self::Modules { wanted } => write!(f, "choose modules ({}) and index them", wanted.join(", ")),
+            Self::Skeleton => f.write_str("make folders, device nodes and links"),
+            Self::Overlay { source: OverlaySource::Embedded } => f.write_str("lay captaind's overlay over it"),
+            Self::Overlay { source: OverlaySource::Folder(folder) } => write!(f, "lay {} over it", folder.display()),
+            Self::SshKeys { keys } => write!(f, "let {} keys log in by SSH", keys.len()),
+            Self::Accounts { debug: false } => f.write_str("make users and groups"),
+            Self::Accounts { debug: true } => f.write_str("make users and groups; root has no password"),
+            Self::Certificates => f.write_str("bundle the certificate authorities"),
+            Self::Units { services } if services.is_empty() => f.write_str("enable units as presets say"),
+            Self::Units { services } => write!(f, "enable units as presets say, and {}", services.join(", ")),
+            Self::Write { level, files } => write!(f, "write {} (zstd level {level})", files.join(" and ")),
+        }
+    }
+}
