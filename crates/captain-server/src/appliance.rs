@@ -1,0 +1,186 @@
+//! What all components share: inventory, open files, events, leases, settled machines.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use arc_swap::ArcSwap;
+use captain_boot::ServerFacts;
+use captain_dhcp::LeaseChange;
+use captain_model::{BootPolicy, DhcpMode, Event, EventKind, Identity, Inventory, Mac, UnknownMachines};
+
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::Bus;
+use crate::clock::now;
+use crate::files::Shelf;
+use crate::leases::Leases;
+use crate::net::arp;
+use crate::state::{Record, Writer};
+use crate::syslog::Logs;
+use crate::{Settings, state};
+
+/// The running appliance, without its sockets.
+#[derive(Debug)]
+pub(crate) struct Appliance {
+    /// As given, with the ports that were really opened.
+    pub(crate) settings: Settings,
+    /// Machines and profiles.
+    pub(crate) inventory: ArcSwap<Inventory>,
+    /// Open files.
+    pub(crate) shelf: ArcSwap<Shelf>,
+    /// Events.
+    pub(crate) bus: Bus,
+    /// Who has which address.
+    pub(crate) leases: Leases,
+    /// Log lines of machines.
+    pub(crate) logs: Logs,
+    /// Disk.
+    pub(crate) state: Writer,
+    /// Ends what would never end by itself, such as event streams.
+    pub(crate) stopping: CancellationToken,
+    /// The DHCP mode that is served in, and why; set once it is known.
+    mode: OnceLock<(DhcpMode, String)>,
+    settled: RwLock<HashSet<Mac>>,
+}
+
+impl Appliance {
+    /// Puts the parts together.
+    pub(crate) fn new(settings: Settings, shelf: Shelf, loaded: state::Loaded, state: Writer) -> Self {
+        let timeline = crate::timeline::Timeline::new(loaded.boots, loaded.next_boot);
+        Self {
+            inventory: ArcSwap::new(settings.inventory.clone()),
+            settings,
+            shelf: ArcSwap::from_pointee(shelf),
+            bus: Bus::new(timeline),
+            leases: Leases::new(loaded.leases),
+            logs: Logs::default(),
+            state,
+            stopping: CancellationToken::new(),
+            mode: OnceLock::new(),
+            settled: RwLock::new(loaded.settled),
+        }
+    }
+
+    /// Publishes `event`, and keeps what follows from it.
+    pub(crate) fn publish(&self, event: Event) {
+        let mac = event.mac;
+        let policy = mac.map_or(BootPolicy::Always, |mac| self.inventory.load().identify(mac).boot_policy());
+        let consequences = self.bus.publish(event, policy);
+        if let Some(boot) = consequences.boot {
+            self.state.note(vec![Record::Boot(Box::new(boot))]);
+        }
+        if let Some(mac) = mac.filter(|_| consequences.settled) {
+            self.settle(mac, true);
+        }
+    }
+
+    /// Publishes that `kind` happened to `mac` now.
+    pub(crate) fn tell(&self, mac: impl Into<Option<Mac>>, kind: EventKind) {
+        self.publish(Event::new(now(), mac, kind));
+    }
+
+    /// Remembers which DHCP mode is served in.
+    pub(crate) fn chose(&self, mode: DhcpMode, why: String) {
+        // Decided once per run.
+        let _already = self.mode.set((mode, why));
+    }
+
+    /// The DHCP mode that is served in, and why.
+    pub(crate) fn mode(&self) -> (DhcpMode, &str) {
+        let undecided = (self.settings.dhcp.mode, "configured");
+        self.mode.get().map_or(undecided, |(mode, why)| (*mode, why.as_str()))
+    }
+
+    /// Marks the boot policy of `mac` as used up, or gives it back.
+    pub(crate) fn settle(&self, mac: Mac, settled: bool) {
+        let mut set = self.settled.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = if settled { set.insert(mac) } else { set.remove(&mac) };
+        if changed {
+            self.state.note(vec![Record::Settled(mac, settled)]);
+        }
+    }
+
+    /// Gives the machine of `mac` its boot policy back.
+    pub(crate) fn rearm(&self, mac: Mac) {
+        let macs =
+            self.inventory.load().machine(mac).map_or_else(|| vec![mac], |machine| machine.macs.clone());
+        for mac in macs {
+            self.settle(mac, false);
+        }
+    }
+
+    /// Whether `mac` has used up its `once` or `until-done`. All MACs of a machine count as one.
+    pub(crate) fn settled(&self, mac: Mac) -> bool {
+        let set = self.settled.read().unwrap_or_else(PoisonError::into_inner);
+        match self.inventory.load().machine(mac) {
+            Some(machine) => machine.macs.iter().any(|own| set.contains(own)),
+            None => set.contains(&mac),
+        }
+    }
+
+    /// Why `mac` may not netboot; `None` where it may.
+    pub(crate) fn refusal(&self, mac: Mac) -> Option<String> {
+        let inventory = self.inventory.load();
+        let identity = inventory.identify(mac);
+        if let Identity::Unknown(_) = identity {
+            match inventory.unknown_machines() {
+                UnknownMachines::Boot => {}
+                UnknownMachines::LeaseOnly | UnknownMachines::Ignore => {
+                    return Some(format!("{mac} is not in the inventory, and only listed machines netboot"));
+                }
+            }
+        }
+        match identity.boot_policy() {
+            BootPolicy::Always => None,
+            BootPolicy::Once if self.settled(mac) => {
+                Some(format!("{mac} has booted once, as its policy says"))
+            }
+            BootPolicy::UntilDone if self.settled(mac) => Some(format!("{mac} has reported that it is done")),
+            BootPolicy::Once | BootPolicy::UntilDone => None,
+            BootPolicy::Never => Some(format!("netboot is switched off for {mac}")),
+        }
+    }
+
+    /// Who is at `address`: by lease, by fixed address, by the kernel's ARP table, by what it asked for before.
+    pub(crate) fn who(&self, address: IpAddr) -> Option<Mac> {
+        let address = v4(address)?;
+        let listed = || self.inventory.load().machine_at(address).map(captain_model::Machine::mac);
+        let ours = self.leases.holder(address, now()).or_else(listed);
+        let known = ours.or_else(|| arp::neighbour(address).filter(|_| !address.is_loopback()));
+        // A router's MAC stands for every machine behind it: what the machine said of itself counts more.
+        self.leases.seen(address).filter(|_| ours.is_none()).or(known)
+    }
+
+    /// What machines that reach us at `local` are told about us.
+    pub(crate) fn facts(&self, local: Ipv4Addr) -> ServerFacts {
+        let syslog = &self.settings.syslog;
+        let host = syslog.host.clone().or_else(|| syslog.receive.then(|| local.to_string()));
+        ServerFacts {
+            http_base: format!("http://{local}:{}", self.settings.http_port),
+            syslog: host.map(|host| (host, syslog.port)),
+        }
+    }
+
+    /// Follows the DHCP core's lease table in memory.
+    pub(crate) fn follow_leases(&self, changes: &[LeaseChange]) {
+        self.leases.apply(changes);
+    }
+
+    /// Takes a new inventory: a request sees the old one or the new one, never half.
+    pub(crate) fn reload(&self, inventory: Arc<Inventory>) -> Vec<String> {
+        let shelf = Shelf::stock(&self.settings, &inventory);
+        let missing = shelf.missing().to_vec();
+        self.shelf.store(Arc::new(shelf));
+        self.inventory.store(inventory);
+        missing
+    }
+}
+
+/// The IPv4 address in `address`, mapped ones too.
+pub(crate) fn v4(address: IpAddr) -> Option<Ipv4Addr> {
+    match address {
+        IpAddr::V4(address) => Some(address),
+        IpAddr::V6(address) => address.to_ipv4_mapped(),
+    }
+}

@@ -1,0 +1,182 @@
+//! Everything that needs a right: all sockets are opened here, before privileges are dropped.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::sync::Arc;
+
+use axum::Router;
+use captain_dhcp::Port;
+use captain_model::{DhcpMode, Event, Inventory, Timestamp};
+use tokio::sync::broadcast;
+
+use crate::appliance::Appliance;
+use crate::files::Shelf;
+use crate::net::open;
+use crate::net::packet::PacketSocket;
+use crate::net::udp::DhcpSocket;
+use crate::state::{Store, Writer};
+use crate::{BindError, Settings, http, net, tftp};
+
+/// The appliance with its sockets open, not serving yet.
+#[derive(Debug)]
+pub struct Bound {
+    pub(crate) appliance: Arc<Appliance>,
+    pub(crate) sockets: Sockets,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    pub(crate) dhcp: Vec<DhcpSocket>,
+    pub(crate) packet: PacketSockets,
+    pub(crate) tftp: Option<tftp::Engine>,
+    pub(crate) http: TcpListener,
+    pub(crate) https: Option<(TcpListener, Arc<rustls::ServerConfig>)>,
+    pub(crate) syslog: Option<UdpSocket>,
+    pub(crate) registry: Option<Router>,
+}
+
+/// Sockets past the kernel's UDP; none where `CAP_NET_RAW` is missing, which costs only what each says.
+#[derive(Debug, Default)]
+pub(crate) struct PacketSockets {
+    /// Sends to clients without address; they get broadcasts otherwise.
+    pub(crate) frames: Option<PacketSocket>,
+    /// Finds addresses in use before they are given out.
+    pub(crate) arp: Option<PacketSocket>,
+    /// Finds other DHCP servers in mode `auto`.
+    pub(crate) rivals: Option<PacketSocket>,
+}
+
+/// Reaches a running appliance from outside.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    appliance: Arc<Appliance>,
+}
+
+/// Opens every socket and file. Needs no runtime, so that it can come before any thread.
+///
+/// # Errors
+/// The first thing that is in the way; see [`BindError`].
+pub fn bind(mut settings: Settings) -> Result<Bound, BindError> {
+    let dhcp = open_dhcp(&settings)?;
+    let http = open::tcp("HTTP", settings.listen, settings.http_port)?;
+    settings.http_port = local_port(http.local_addr().ok(), settings.http_port);
+    let https = settings.https.clone().map(|https| http::tls::open(settings.listen, &https)).transpose()?;
+    let syslog = open_syslog(&mut settings)?;
+    let tftp = tftp::open(&mut settings)?;
+    let registry = open_registry(&settings)?;
+    let (store, mut loaded) = open_state(&settings)?;
+    let state = Writer::start(store)
+        .map_err(|source| BindError::Io { what: "starting the state writer".to_owned(), source })?;
+    let shelf = Shelf::stock(&settings, &settings.inventory);
+    let mut warnings = shelf.missing().to_vec();
+    warnings.extend(loaded.damage.take());
+    let sockets = Sockets {
+        packet: if dhcp.is_empty() { PacketSockets::default() } else { open_packet(settings.dhcp.mode) },
+        dhcp,
+        tftp,
+        http,
+        https,
+        syslog,
+        registry,
+    };
+    Ok(Bound { appliance: Arc::new(Appliance::new(settings, shelf, loaded, state)), sockets, warnings })
+}
+
+impl Bound {
+    /// What is missing or was repaired, one sentence each: worth a warning, not a stop.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+
+    /// Where plain HTTP listens.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn http_address(&self) -> std::io::Result<SocketAddr> {
+        self.sockets.http.local_addr()
+    }
+
+    /// The settings with the ports that were really opened.
+    pub fn settings(&self) -> &Settings {
+        &self.appliance.settings
+    }
+
+    /// Everything that happens from now on. A listener that is slow loses the oldest events.
+    pub fn events(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.handle().events()
+    }
+
+    /// A handle that stays valid while the appliance runs.
+    pub fn handle(&self) -> Handle {
+        Handle { appliance: self.appliance.clone() }
+    }
+}
+
+impl Handle {
+    /// Takes a new inventory and looks at all files again; returns what is missing, one sentence each.
+    /// Reads and hashes files: call it where blocking is allowed.
+    pub fn reload(&self, inventory: Arc<Inventory>) -> Vec<String> {
+        self.appliance.reload(inventory)
+    }
+
+    /// Everything that happens from now on.
+    pub fn events(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.appliance.bus.follow(Timestamp::from_millis(u64::MAX)).1
+    }
+}
+
+fn local_port(address: Option<SocketAddr>, asked: u16) -> u16 {
+    address.map_or(asked, |address| address.port())
+}
+
+fn open_dhcp(settings: &Settings) -> Result<Vec<DhcpSocket>, BindError> {
+    if settings.dhcp.mode == DhcpMode::Disabled {
+        return Ok(Vec::new());
+    }
+    let mut sockets = Vec::new();
+    for interface in &settings.interfaces {
+        net::interface::must_exist(&interface.name)?;
+        for port in [Port::Server, Port::BootServer] {
+            sockets.push(DhcpSocket::open(interface, port, &settings.dhcp)?);
+        }
+    }
+    Ok(sockets)
+}
+
+fn open_syslog(settings: &mut Settings) -> Result<Option<UdpSocket>, BindError> {
+    if !settings.syslog.receive {
+        return Ok(None);
+    }
+    let socket = open::udp("syslog", settings.listen, settings.syslog.port)?;
+    settings.syslog.port = local_port(socket.local_addr().ok(), settings.syslog.port);
+    Ok(Some(socket))
+}
+
+fn open_registry(settings: &Settings) -> Result<Option<Router>, BindError> {
+    let Some(folder) = &settings.images_dir else { return Ok(None) };
+    let failed = |why: String| BindError::Images { path: folder.clone(), why };
+    let store = captain_oci::Store::open(folder).map_err(|error| failed(error.to_string()))?;
+    Ok(Some(captain_oci::router(Arc::new(store))))
+}
+
+fn open_state(settings: &Settings) -> Result<(Store, crate::state::Loaded), BindError> {
+    Store::open(&settings.state_dir)
+        .map_err(|error| BindError::State { path: settings.state_dir.clone(), why: error.to_string() })
+}
+
+fn open_packet(mode: DhcpMode) -> PacketSockets {
+    let opened = |socket: std::io::Result<PacketSocket>, without: &str| {
+        socket.inspect_err(|error| tracing::info!("no packet socket ({error}): {without}")).ok()
+    };
+    let auto = mode == DhcpMode::Auto;
+    PacketSockets {
+        frames: opened(PacketSocket::ipv4_sender(), "replies to clients without address are broadcast"),
+        arp: opened(
+            PacketSocket::of(net::arp::ETHER_TYPE),
+            "addresses are not probed before their first use",
+        ),
+        rivals: auto
+            .then(|| opened(PacketSocket::ipv4(), "other DHCP servers cannot be looked for"))
+            .flatten(),
+    }
+}

@@ -1,0 +1,191 @@
+//! The DHCP loop: datagrams in, `captain_dhcp::Server`, leases to disk, then replies out.
+
+mod outlet;
+mod probe;
+mod rivals;
+
+use std::io;
+use std::net::Ipv4Addr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use captain_dhcp::{Ingress, Outcome, Probe, Server, World};
+use captain_model::{DhcpMode, Event, EventKind, Timestamp};
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc;
+
+use crate::appliance::Appliance;
+use crate::bind::PacketSockets;
+use crate::clock::now;
+use crate::net::udp::{DhcpSocket, LARGEST};
+use crate::state::Record;
+
+use outlet::Outlet;
+
+/// Datagrams between the sockets and the core; more stay in the kernel's buffers.
+const QUEUE: usize = 512;
+/// Datagrams handled in one go.
+const BATCH: usize = 64;
+/// Jobs waiting for the disk beyond which no further datagram is taken.
+const BACKLOG: usize = 4096;
+/// When the core wants to be woken for nothing.
+const NEVER: Duration = Duration::from_secs(3600);
+
+/// A datagram on its way to the core.
+type Datagram = (Ingress, Vec<u8>);
+
+/// What was found at an address.
+type Found = (Ipv4Addr, Probe);
+
+/// Answers DHCP until the appliance stops.
+///
+/// # Errors
+/// A socket's.
+pub(crate) async fn serve(
+    appliance: Arc<Appliance>,
+    sockets: Vec<DhcpSocket>,
+    packet: PacketSockets,
+) -> io::Result<()> {
+    let interfaces = &appliance.settings.interfaces;
+    let (mode, why) = rivals::resolve(appliance.settings.dhcp.mode, interfaces, packet.rivals).await;
+    tracing::info!(%mode, "DHCP: {why}");
+    appliance.chose(mode, why);
+    let sockets: Vec<Arc<DhcpSocket>> = sockets.into_iter().map(Arc::new).collect();
+    let (to_core, mut inbox) = mpsc::channel(QUEUE);
+    for socket in &sockets {
+        tokio::spawn(receive(socket.watch()?, to_core.clone()));
+    }
+    drop(to_core);
+    let (ask, found) = probe::start(interfaces, packet.arp)?;
+    let settings = settings(&appliance, mode);
+    let server = Server::new(settings, appliance.leases.all());
+    let mut core = Core { outlet: Arc::new(Outlet::new(sockets, packet.frames)), appliance, server, ask };
+    core.run(&mut inbox, found).await
+}
+
+fn settings(appliance: &Appliance, mode: DhcpMode) -> captain_dhcp::Settings {
+    let own = &appliance.settings;
+    let first = own.interfaces.first().map(|interface| interface.address);
+    let named = own.syslog.host.as_ref().map(|host| host.parse().ok());
+    captain_dhcp::Settings {
+        mode,
+        subnets: own.dhcp.subnets.clone(),
+        http_port: own.http_port,
+        tftp_port: own.tftp.as_ref().map_or(69, |tftp| tftp.port),
+        syslog: named.unwrap_or(first.filter(|_| own.syslog.receive)),
+        ..captain_dhcp::Settings::default()
+    }
+}
+
+/// Moves datagrams from one socket to the core.
+async fn receive(socket: AsyncFd<Arc<DhcpSocket>>, core: mpsc::Sender<Datagram>) {
+    let mut buffer = vec![0; LARGEST];
+    loop {
+        let Ok(mut ready) = socket.readable().await else { return };
+        match ready.try_io(|socket| socket.get_ref().receive(&mut buffer)) {
+            Err(_would_block) => {}
+            Ok(Ok(arrival)) => {
+                let ingress = socket.get_ref().ingress(arrival);
+                if core.send((ingress, buffer[..arrival.length].to_vec())).await.is_err() {
+                    return;
+                }
+            }
+            Ok(Err(error)) => {
+                tracing::debug!("DHCP: {error}");
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    }
+}
+
+struct Core {
+    appliance: Arc<Appliance>,
+    server: Server,
+    outlet: Arc<Outlet>,
+    ask: mpsc::Sender<Ipv4Addr>,
+}
+
+impl Core {
+    async fn run(
+        &mut self,
+        inbox: &mut mpsc::Receiver<Datagram>,
+        mut found: mpsc::Receiver<Found>,
+    ) -> io::Result<()> {
+        let stop = self.appliance.stopping.clone();
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let wake = self.server.next_deadline().map_or(NEVER, |deadline| deadline.since(now()));
+            tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                taken = inbox.recv_many(&mut batch, BATCH) => {
+                    if taken == 0 {
+                        return Err(io::Error::other("the sockets are gone"));
+                    }
+                    for (ingress, datagram) in batch.drain(..) {
+                        self.answer(ingress, &datagram);
+                    }
+                }
+                Some((address, found)) = found.recv() => {
+                    let outcome = self.server.probe_result(now(), address, found);
+                    self.dispatch(outcome);
+                }
+                () = tokio::time::sleep(wake) => {
+                    let outcome = self.server.handle_timeout(now());
+                    self.dispatch(outcome);
+                }
+            }
+            while self.appliance.state.backlog() > BACKLOG {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+    }
+
+    /// A datagram that makes the core panic costs that datagram, not the service.
+    fn answer(&mut self, ingress: Ingress, datagram: &[u8]) {
+        let at = now();
+        match catch_unwind(AssertUnwindSafe(|| self.decide(at, ingress, datagram))) {
+            Ok(outcome) => self.dispatch(outcome),
+            Err(_) => {
+                tracing::error!(source = %ingress.source, "a DHCP datagram broke the server, please report it: {datagram:02x?}");
+                let why = "it broke the server".to_owned();
+                self.appliance.publish(Event::new(at, None, EventKind::Ignored { why }));
+            }
+        }
+    }
+
+    fn decide(&mut self, at: Timestamp, ingress: Ingress, datagram: &[u8]) -> Outcome {
+        let (inventory, shelf) = (self.appliance.inventory.load(), self.appliance.shelf.load());
+        let appliance = &self.appliance;
+        let world = World {
+            inventory: &inventory,
+            settled: &|mac| appliance.settled(mac),
+            loaders: &|name| shelf.loader(name).is_some(),
+        };
+        self.server.handle(at, &world, ingress, datagram)
+    }
+
+    /// Events first, so that a boot exists before its machine acts on the reply; replies last, after the leases
+    /// in them are on disk.
+    fn dispatch(&self, outcome: Outcome) {
+        self.appliance.follow_leases(&outcome.leases);
+        for event in outcome.events {
+            self.appliance.publish(event);
+        }
+        for address in outcome.probes {
+            // A full queue means a probe less, which RFC 2131 section 2.2 allows (SHOULD).
+            let _skipped = self.ask.try_send(address);
+        }
+        if outcome.leases.is_empty() {
+            self.outlet.send_all(&outcome.replies);
+            return;
+        }
+        let records = outcome.leases.into_iter().map(Record::Lease).collect();
+        let (outlet, replies) = (self.outlet.clone(), outcome.replies);
+        self.appliance.state.then(records, move |written| {
+            if written {
+                outlet.send_all(&replies);
+            }
+        });
+    }
+}

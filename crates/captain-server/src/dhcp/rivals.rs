@@ -1,0 +1,172 @@
+//! Mode `auto`: is there another DHCP server? Asked as a client would, before anybody is answered.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+
+use captain_model::{DhcpMode, Mac};
+use tokio::io::unix::AsyncFd;
+use tokio::time::{Instant, timeout_at};
+
+use crate::InterfaceSpec;
+use crate::net::packet::{PacketSocket, ipv4_udp};
+use crate::net::{arp, interface};
+
+/// How long offers are waited for.
+const LISTEN: Duration = Duration::from_secs(3);
+/// Questions within that time: the first may be lost while a switch learns.
+const QUESTIONS: u32 = 3;
+/// Offset of the options in a DHCP message, behind the magic cookie (RFC 2131 section 2).
+const OPTIONS: usize = 240;
+const COOKIE: [u8; 4] = [99, 130, 83, 99];
+
+/// The mode to serve in, and why: `configured`, unless that is `Auto`.
+pub(crate) async fn resolve(
+    configured: DhcpMode,
+    interfaces: &[InterfaceSpec],
+    socket: Option<PacketSocket>,
+) -> (DhcpMode, String) {
+    if configured != DhcpMode::Auto {
+        return (configured, "configured".to_owned());
+    }
+    let Some(socket) = socket else {
+        let why = "without CAP_NET_RAW other DHCP servers cannot be looked for, and beside one no addresses may be \
+                   given out: set [dhcp] mode = \"dynamic\" where there is none";
+        return (DhcpMode::AutoProxy, why.to_owned());
+    };
+    match find(interfaces, socket).await {
+        Ok(Some(server)) => (DhcpMode::AutoProxy, format!("DHCP server {server} answers on this network")),
+        Ok(None) => (DhcpMode::Dynamic, format!("no other DHCP server answered within {LISTEN:?}")),
+        Err(error) => (DhcpMode::AutoProxy, format!("looking for other DHCP servers failed: {error}")),
+    }
+}
+
+/// The first server that offers an address on any of the interfaces.
+async fn find(interfaces: &[InterfaceSpec], socket: PacketSocket) -> io::Result<Option<Ipv4Addr>> {
+    let socket = socket.watch()?;
+    let xid = std::process::id() ^ 0x6361_7074;
+    let own: Vec<Ipv4Addr> = interfaces.iter().map(|one| one.address).collect();
+    let until = Instant::now() + LISTEN;
+    for question in 1..=QUESTIONS {
+        for one in interfaces {
+            let mac = interface::mac_of(&one.name).unwrap_or(Mac::new([2, 0, 0, 0, 0, 1]));
+            socket.get_ref().send(one.index, arp::BROADCAST, &discover(mac, xid))?;
+        }
+        let pause = (LISTEN / QUESTIONS) * (QUESTIONS - question);
+        let offer = timeout_at(until - pause, listen(&socket, xid, &own)).await;
+        if let Ok(server) = offer {
+            return server.map(Some);
+        }
+    }
+    Ok(None)
+}
+
+async fn listen(socket: &AsyncFd<PacketSocket>, xid: u32, own: &[Ipv4Addr]) -> io::Result<Ipv4Addr> {
+    let mut buffer = [0; 2048];
+    loop {
+        let mut ready = socket.readable().await?;
+        if let Ok(length) = ready.try_io(|socket| socket.get_ref().receive(&mut buffer))
+            && let Some(server) = offer(&buffer[..length?], xid).filter(|server| !own.contains(server))
+        {
+            return Ok(server);
+        }
+    }
+}
+
+/// A DHCPDISCOVER that asks for a broadcast reply.
+fn discover(mac: Mac, xid: u32) -> Vec<u8> {
+    let mut message = vec![0; OPTIONS];
+    message[..4].copy_from_slice(&[1, 1, 6, 0]);
+    message[4..8].copy_from_slice(&xid.to_be_bytes());
+    message[10] = 0x80;
+    message[28..34].copy_from_slice(&mac.bytes());
+    message[236..].copy_from_slice(&COOKIE);
+    message.extend([53, 1, 1, 55, 3, 1, 3, 6, 255]);
+    message.resize(300, 0);
+    let from = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
+    ipv4_udp(from, SocketAddrV4::new(Ipv4Addr::BROADCAST, 67), &message)
+}
+
+/// The server that offers an address in `packet` (IPv4), as its option 54 or else its source address has it.
+fn offer(packet: &[u8], xid: u32) -> Option<Ipv4Addr> {
+    let header = usize::from(*packet.first()? & 15) * 4;
+    let datagram = packet.get(header..)?;
+    let is_reply = packet.first()? >> 4 == 4 && *packet.get(9)? == 17 && datagram.get(2..4)? == [0, 68];
+    let message = datagram.get(8..)?;
+    let yours = message.get(16..20)?;
+    let matches = message.first() == Some(&2) && message.get(4..8)? == xid.to_be_bytes() && yours != [0; 4];
+    if !is_reply || !matches || message.get(236..OPTIONS)? != COOKIE || option(message, 53)? != [2] {
+        return None;
+    }
+    let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
+    let named = option(message, 54).and_then(|value| <[u8; 4]>::try_from(value).ok());
+    Some(named.unwrap_or(source).into())
+}
+
+fn option(message: &[u8], wanted: u8) -> Option<&[u8]> {
+    let mut rest = message.get(OPTIONS..)?;
+    loop {
+        match *rest.first()? {
+            255 => return None,
+            0 => rest = &rest[1..],
+            code => {
+                let length = usize::from(*rest.get(1)?);
+                let value = rest.get(2..2 + length)?;
+                if code == wanted {
+                    return Some(value);
+                }
+                rest = &rest[2 + length..];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reply(xid: u32, kind: u8, yours: [u8; 4], options: &[u8]) -> Vec<u8> {
+        let mut message = vec![0; OPTIONS];
+        message[0] = 2;
+        message[4..8].copy_from_slice(&xid.to_be_bytes());
+        message[16..20].copy_from_slice(&yours);
+        message[236..].copy_from_slice(&COOKIE);
+        message.extend([0, 53, 1, kind]);
+        message.extend(options);
+        message.push(255);
+        let from = SocketAddrV4::new(Ipv4Addr::new(192, 0, 2, 1), 67);
+        ipv4_udp(from, SocketAddrV4::new(Ipv4Addr::BROADCAST, 68), &message)
+    }
+
+    #[test]
+    fn an_offer_of_an_address_names_its_server() {
+        let yours = [192, 0, 2, 50];
+        assert_eq!(offer(&reply(7, 2, yours, &[54, 4, 192, 0, 2, 3]), 7), Some(Ipv4Addr::new(192, 0, 2, 3)));
+        assert_eq!(offer(&reply(7, 2, yours, &[]), 7), Some(Ipv4Addr::new(192, 0, 2, 1)));
+        assert_eq!(offer(&reply(8, 2, yours, &[]), 7), None, "another client's");
+        assert_eq!(offer(&reply(7, 5, yours, &[]), 7), None, "an ACK");
+        assert_eq!(offer(&reply(7, 2, [0; 4], &[]), 7), None, "a ProxyDHCP server gives no addresses");
+        assert_eq!(offer(&discover(Mac::new([2, 0, 0, 0, 0, 1]), 7), 7), None, "our own question");
+    }
+
+    #[test]
+    fn no_packet_breaks_the_reader() {
+        let whole = reply(7, 2, [1; 4], &[54, 4, 1, 2, 3, 4]);
+        for length in 0..whole.len() {
+            offer(&whole[..length], 7);
+        }
+        for at in 0..whole.len() {
+            let mut broken = whole.clone();
+            broken[at] = 0xff;
+            offer(&broken, 7);
+        }
+    }
+
+    #[tokio::test]
+    async fn without_the_right_to_look_no_addresses_are_given_out() {
+        let (mode, why) = resolve(DhcpMode::Auto, &[], None).await;
+        assert_eq!(mode, DhcpMode::AutoProxy);
+        assert!(why.contains("CAP_NET_RAW"), "{why}");
+        assert_eq!(resolve(DhcpMode::Reservation, &[], None).await.0, DhcpMode::Reservation);
+    }
+}

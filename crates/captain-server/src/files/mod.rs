@@ -1,0 +1,10 @@
+//! Files that machines are given: opened once, named by content, read from disk as they are sent.
+
+pub(crate) mod blocks;
+pub(crate) mod confined;
+pub(crate) mod served;
+pub(crate) mod shelf;
+
+pub(crate) use confined::Confined;
+pub(crate) use served::ServedFile;
+pub(crate) use shelf::{Osie, Shelf};

@@ -1,0 +1,74 @@
+//! HTTP: one table of routes, one file per group of them, and the loop that serves connections.
+
+mod api;
+mod binary;
+mod body;
+mod events;
+mod file;
+mod operations;
+mod osie;
+mod page;
+mod peer;
+mod range;
+mod report;
+mod script;
+pub(crate) mod serve;
+mod stall;
+#[cfg(test)]
+mod tests;
+pub(crate) mod tls;
+
+use std::sync::Arc;
+
+pub(crate) use binary::without_traceparent;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use axum::{Router, middleware};
+
+use crate::appliance::Appliance;
+
+/// Largest request body: a report of the OSIE.
+const LARGEST_REQUEST: usize = 64 * 1024;
+
+/// Every route there is.
+pub(crate) fn router(appliance: Arc<Appliance>, registry: Option<Router>) -> Router {
+    let routes = Router::new()
+        .route("/", get(page::dashboard))
+        .route("/auto.ipxe", get(script::by_address))
+        .route("/ipxe/script/auto.ipxe", get(script::by_address))
+        .route("/ipxe/script/{mac}/auto.ipxe", get(script::by_mac))
+        .route("/ipxe/binary/{file}", get(binary::by_name))
+        .route("/ipxe/binary/{mac}/{file}", get(binary::by_mac))
+        .route("/osie/{profile}/{file}", get(osie::of_profile))
+        .route("/artifact/{sha256}/{name}", get(osie::by_hash))
+        .route("/api/v1/machines", get(api::machines))
+        .route("/api/v1/machines/{mac}", get(api::machine))
+        .route("/api/v1/machines/{mac}/cmdline", get(api::cmdline))
+        .route("/api/v1/machines/{mac}/logs", get(api::logs))
+        .route("/api/v1/machines/{mac}/settled", delete(api::rearm))
+        .route("/api/v1/machines/{mac}/event", post(report::receive))
+        .route("/api/v1/boots", get(api::boots))
+        .route("/api/v1/leases", get(api::leases))
+        .route("/api/v1/events", get(events::stream))
+        .route("/api/v1/osie", get(api::osies))
+        .route("/healthz", get(operations::alive))
+        .route("/readyz", get(operations::ready))
+        .route("/metrics", get(operations::metrics))
+        .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
+        .fallback(operations::nothing_here)
+        .with_state(appliance.clone());
+    match registry {
+        Some(registry) => {
+            routes.merge(registry.layer(middleware::from_fn_with_state(appliance, events::note_pull)))
+        }
+        None => routes,
+    }
+}
+
+/// A plain answer with one line of text.
+fn say(status: StatusCode, text: impl Into<String>) -> Response {
+    (status, text.into() + "\n").into_response()
+}

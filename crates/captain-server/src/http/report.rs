@@ -1,0 +1,115 @@
+//! What the OSIE says about itself: `POST /api/v1/machines/{mac}/event`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use captain_model::{BootId, Event, EventKind, Mac, Secret};
+use serde::Deserialize;
+
+use super::peer::Ends;
+use super::say;
+use crate::appliance::{Appliance, v4};
+use crate::clock::now;
+
+/// Longest text kept of a report, characters.
+const LONGEST: usize = 2000;
+
+/// One report.
+#[derive(Debug, Deserialize)]
+struct Report {
+    /// The boot that it is about, from `captain_boot=`.
+    #[serde(default)]
+    boot: Option<String>,
+    /// `userland`, `agent-pull`, `agent`, `agent-report`, `failed`, `done`, or a word of its own.
+    step: String,
+    #[serde(default)]
+    detail: String,
+    /// Of `agent-report`: the agent's arguments.
+    #[serde(default)]
+    args: Vec<String>,
+    /// Of `agent-report`: the agent's environment.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
+}
+
+/// Takes a report. The sender's type of content is not looked at: it is a shell script.
+pub(super) async fn receive(
+    State(appliance): State<Arc<Appliance>>,
+    Path(mac): Path<String>,
+    ends: Ends,
+    body: Bytes,
+) -> Response {
+    let mac: Mac = match mac.parse() {
+        Ok(mac) => mac,
+        Err(error) => return say(StatusCode::BAD_REQUEST, format!("{error}")),
+    };
+    if let Some(other) = speaks_for_another(&appliance, mac, ends) {
+        return say(StatusCode::FORBIDDEN, format!("this address belongs to {other}, not to {mac}"));
+    }
+    let report: Report = match serde_json::from_slice(&body) {
+        Ok(report) => report,
+        Err(error) => return say(StatusCode::BAD_REQUEST, format!("not a report: {error}")),
+    };
+    let secret = appliance.inventory.load().identify(mac).agent().registry_password;
+    let boot = report.boot.as_deref().and_then(|id| id.parse::<BootId>().ok());
+    let kind = kind_of(report, secret.as_ref());
+    appliance.publish(Event { boot, ..Event::new(now(), mac, kind) });
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// A report settles boot policies, so a machine that we gave an address to cannot send one for another.
+fn speaks_for_another(appliance: &Appliance, mac: Mac, ends: Ends) -> Option<Mac> {
+    let holder = appliance.leases.holder(v4(ends.remote)?, now())?;
+    let inventory = appliance.inventory.load();
+    let same = inventory.machine(mac).is_some_and(|machine| machine.macs.contains(&holder));
+    (holder != mac && !same).then_some(holder)
+}
+
+fn kind_of(report: Report, secret: Option<&Secret>) -> EventKind {
+    let tidy = |text: &str| masked(text, secret);
+    if report.step == "agent-report" {
+        let env = report.env.iter().map(|(key, value)| (tidy(key), env_value(key, tidy(value)))).collect();
+        return EventKind::AgentStarted { args: report.args.iter().map(|arg| tidy(arg)).collect(), env };
+    }
+    EventKind::Report { step: tidy(&report.step), detail: tidy(&report.detail) }
+}
+
+fn env_value(key: &str, value: String) -> String {
+    let key = key.to_ascii_uppercase();
+    let secret = ["PASSWORD", "SECRET", "TOKEN"].iter().any(|word| key.contains(word));
+    if secret && !value.is_empty() { "***".to_owned() } else { value }
+}
+
+/// One line of bounded length, without the machine's registry password.
+fn masked(text: &str, secret: Option<&Secret>) -> String {
+    let hidden = match secret.map(Secret::expose).filter(|secret| !secret.is_empty()) {
+        Some(secret) => text.replace(secret, "***"),
+        None => text.to_owned(),
+    };
+    hidden.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_keeps_no_secret_and_no_control_character() {
+        let secret = Secret::new("hunter2");
+        let json = r#"{"step":"agent-report","args":["--p=hunter2"],"env":{"REGISTRY_PASSWORD":"x","A":"b\nhunter2"}}"#;
+        let kind = kind_of(serde_json::from_str(json).unwrap(), Some(&secret));
+        let env = BTreeMap::from([("REGISTRY_PASSWORD".into(), "***".into()), ("A".into(), "b ***".into())]);
+        assert_eq!(kind, EventKind::AgentStarted { args: vec!["--p=***".into()], env });
+    }
+
+    #[test]
+    fn a_bare_step_is_a_report() {
+        let kind =
+            kind_of(serde_json::from_str(r#"{"boot":"b1f","step":"userland","stage":"x"}"#).unwrap(), None);
+        assert_eq!(kind, EventKind::Report { step: "userland".into(), detail: String::new() });
+    }
+}

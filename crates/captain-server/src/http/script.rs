@@ -1,0 +1,115 @@
+//! A machine's iPXE script: by the MAC in the path, else by the address it asks from.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{OriginalUri, Path, Query, State};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use axum::response::IntoResponse;
+use captain_boot::arch_of_buildarch;
+use captain_model::{EventKind, Mac};
+use serde::Deserialize;
+
+use super::file::Asked;
+use super::peer::Ends;
+use super::say;
+use crate::appliance::{Appliance, v4};
+use crate::tell::{Told, script_of};
+
+/// What a script says about itself when it asks.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Hints {
+    /// iPXE's `${buildarch}`.
+    arch: Option<String>,
+}
+
+/// `/auto.ipxe`, `/ipxe/script/auto.ipxe`.
+pub(super) async fn by_address(
+    State(appliance): State<Arc<Appliance>>,
+    Query(hints): Query<Hints>,
+    ends: Ends,
+    request: (Method, OriginalUri),
+) -> Response<Body> {
+    match appliance.who(ends.remote).filter(|_| !ends.is_own()) {
+        Some(mac) => answer(&appliance, mac, &hints, ends, request),
+        None => {
+            let facts = appliance.facts(local(ends));
+            text(captain_boot::discover_script(&facts))
+        }
+    }
+}
+
+/// `/ipxe/script/{mac}/auto.ipxe`.
+pub(super) async fn by_mac(
+    State(appliance): State<Arc<Appliance>>,
+    Path(mac): Path<String>,
+    Query(hints): Query<Hints>,
+    ends: Ends,
+    request: (Method, OriginalUri),
+) -> Response<Body> {
+    let mac: Mac = match mac.parse() {
+        Ok(mac) => mac,
+        Err(error) => return say(StatusCode::BAD_REQUEST, format!("{error}")),
+    };
+    if !ends.is_own()
+        && let Some(address) = v4(ends.remote)
+    {
+        appliance.leases.learn(address, mac);
+    }
+    answer(&appliance, mac, &hints, ends, request)
+}
+
+/// A request from this box itself is an operator looking: it moves no boot.
+fn answer(
+    appliance: &Appliance,
+    mac: Mac,
+    hints: &Hints,
+    ends: Ends,
+    (method, OriginalUri(uri)): (Method, OriginalUri),
+) -> Response<Body> {
+    let began = Instant::now();
+    let asked = Asked { mac: Some(mac), method, path: uri.path().to_owned(), headers: HeaderMap::new() };
+    let arch = hints.arch.as_deref().and_then(arch_of_buildarch);
+    let render = || script_of(appliance, mac, arch, local(ends));
+    let mut told = render();
+    if asked.method == Method::GET && !ends.is_own() {
+        note(appliance, &asked, &told, began);
+        // Asking may have begun a new boot, whose id the command line carries.
+        if let Told::Boot(_) = told {
+            told = render();
+        }
+    }
+    match told {
+        Told::Boot(script) | Told::Local { script: Some(script), .. } => text(script),
+        Told::Local { script: None, why } => say(StatusCode::NOT_FOUND, why),
+        Told::Broken(why) => say(StatusCode::INTERNAL_SERVER_ERROR, why),
+    }
+}
+
+fn note(appliance: &Appliance, asked: &Asked, told: &Told, began: Instant) {
+    match told {
+        Told::Boot(script) => {
+            let bytes = script.len() as u64;
+            appliance.tell(asked.mac, asked.answered(StatusCode::OK, bytes, began, true));
+        }
+        Told::Local { why, .. } => appliance.tell(asked.mac, EventKind::NetbootRefused { why: why.clone() }),
+        Told::Broken(why) => {
+            let (step, detail) = ("failed".to_owned(), why.clone());
+            appliance.tell(asked.mac, EventKind::Report { step, detail });
+        }
+    }
+}
+
+fn local(ends: Ends) -> Ipv4Addr {
+    v4(ends.local).unwrap_or(Ipv4Addr::LOCALHOST)
+}
+
+fn text(script: String) -> Response<Body> {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (headers, script).into_response()
+}

@@ -1,0 +1,227 @@
+//! The loop that serves connections: HTTP/1.1 with time limits and caps, which `axum::serve` has not.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::Uri;
+use axum::http::uri::PathAndQuery;
+use hyper::server::conn::http1;
+use hyper::{Request, body::Incoming};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use super::peer::Ends;
+use super::stall::Stall;
+use crate::appliance::Appliance;
+
+/// Connections at the same time; more wait in the kernel's queue.
+const CONNECTIONS: usize = 4096;
+/// Connections of one address; machines use one or two, a registry client a few more.
+const PER_ADDRESS: usize = 128;
+/// Time for a request's head, and between requests of one connection. iPXE pauses while it unpacks.
+const HEAD: Duration = Duration::from_secs(60);
+/// Time without any progress while an answer goes out.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Time for a TLS handshake.
+const HANDSHAKE: Duration = Duration::from_secs(15);
+/// Time that requests get to end when the daemon stops.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// One listener.
+pub(crate) struct Listener {
+    /// Where connections come in.
+    pub(crate) listener: std::net::TcpListener,
+    /// What is in front of HTTP, for HTTPS.
+    pub(crate) tls: Option<TlsAcceptor>,
+    /// What is served.
+    pub(crate) router: Router,
+}
+
+/// Serves until the appliance stops, then lets running requests end.
+///
+/// # Errors
+/// The listener's.
+pub(crate) async fn serve(appliance: Arc<Appliance>, listener: Listener) -> io::Result<()> {
+    let Listener { listener, tls, router } = listener;
+    let listener = TcpListener::from_std(listener)?;
+    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let crowd = Arc::new(Crowd::default());
+    let graceful = GracefulShutdown::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept(&listener, &slots) => accepted,
+            () = appliance.stopping.cancelled() => break,
+        };
+        let Some((stream, remote, permit)) = accepted else { continue };
+        let Some(place) = crowd.enter(remote.ip()) else { continue };
+        let visitor =
+            Visitor { appliance: appliance.clone(), router: router.clone(), watcher: graceful.watcher() };
+        let tls = tls.clone();
+        tokio::spawn(async move {
+            visitor.receive(stream, remote, tls).await;
+            drop((permit, place));
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+        tracing::info!("HTTP requests were cut off: they did not end within {DRAIN:?}");
+    }
+    Ok(())
+}
+
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let permit = slots.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, remote)) => Some((stream, remote, permit)),
+        Err(error) => {
+            // Out of descriptors, or the client is gone already: the next one may work.
+            tracing::debug!("accepting a connection: {error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            None
+        }
+    }
+}
+
+/// How many connections each address has.
+#[derive(Debug, Default)]
+struct Crowd(Mutex<HashMap<IpAddr, usize>>);
+
+/// Leaves when dropped.
+struct Place {
+    crowd: Arc<Crowd>,
+    address: IpAddr,
+}
+
+impl Crowd {
+    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = all.entry(address).or_default();
+        if *own >= PER_ADDRESS {
+            return None;
+        }
+        *own += 1;
+        Some(Place { crowd: self.clone(), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = self.crowd.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = all.get_mut(&self.address) {
+            *own -= 1;
+            if *own == 0 {
+                all.remove(&self.address);
+            }
+        }
+    }
+}
+
+struct Visitor {
+    appliance: Arc<Appliance>,
+    router: Router,
+    watcher: Watcher,
+}
+
+impl Visitor {
+    async fn receive(self, stream: TcpStream, remote: SocketAddr, tls: Option<TlsAcceptor>) {
+        let Ok(local) = stream.local_addr() else { return };
+        // Heads and small scripts go out at once.
+        let _slower = stream.set_nodelay(true);
+        let ends = Ends::new(remote, local);
+        let stream = Stall::new(stream, PATIENCE);
+        match tls {
+            None => self.converse(stream, ends).await,
+            Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                Ok(Ok(stream)) => self.converse(stream, ends).await,
+                Ok(Err(error)) => tracing::debug!(%remote, "TLS: {error}"),
+                Err(_) => tracing::debug!(%remote, "TLS: no handshake within {HANDSHAKE:?}"),
+            },
+        }
+    }
+
+    async fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ends: Ends) {
+        let appliance = self.appliance;
+        let service = self.router.map_request(move |request| prepare(&appliance, request, ends));
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            // shim's HTTP client looks for `Content-Length` in exactly this spelling (rhboot/shim#770).
+            .title_case_headers(true)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        if let Err(error) = self.watcher.watch(connection).await {
+            tracing::debug!(remote = %ends.remote, "HTTP: {error}");
+        }
+    }
+}
+
+fn prepare(appliance: &Appliance, mut request: Request<Incoming>, ends: Ends) -> Request<Incoming> {
+    let ends = ends.through(&appliance.settings.trusted_proxies, request.headers());
+    request.extensions_mut().insert(ends);
+    if let Some(uri) = single_slashes(request.uri()) {
+        *request.uri_mut() = uri;
+    }
+    request
+}
+
+/// The URI with each run of slashes in its path made one: firmware joins URLs carelessly, and a redirect is
+/// more than it can follow.
+fn single_slashes(uri: &Uri) -> Option<Uri> {
+    if !uri.path().contains("//") {
+        return None;
+    }
+    let mut path = String::with_capacity(uri.path().len());
+    for c in uri.path().chars() {
+        if c != '/' || !path.ends_with('/') {
+            path.push(c);
+        }
+    }
+    if let Some(query) = uri.query() {
+        path.push('?');
+        path.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(path).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn double_slashes_in_the_path_are_one_and_the_query_stays() {
+        let once = |uri: &str| single_slashes(&uri.parse().unwrap()).map(|uri| uri.to_string());
+        assert_eq!(
+            once("//ipxe///script/x/auto.ipxe?a=//b").as_deref(),
+            Some("/ipxe/script/x/auto.ipxe?a=//b")
+        );
+        assert_eq!(once("http://h//a").as_deref(), Some("http://h/a"));
+        assert_eq!(once("/a/b"), None);
+    }
+
+    #[test]
+    fn one_address_cannot_take_all_connections() {
+        let crowd = Arc::new(Crowd::default());
+        let address = "192.0.2.1".parse().unwrap();
+        let mut places: Vec<Place> = (0..PER_ADDRESS).map(|_| crowd.enter(address).unwrap()).collect();
+        assert!(crowd.enter(address).is_none());
+        assert!(crowd.enter("192.0.2.2".parse().unwrap()).is_some());
+        places.pop();
+        assert!(crowd.enter(address).is_some());
+        drop(places);
+        assert!(crowd.0.lock().unwrap().is_empty());
+    }
+}

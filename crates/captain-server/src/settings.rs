@@ -1,0 +1,162 @@
+//! What the shell is told before it opens a socket. `captaind` makes it from its configuration.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use captain_model::{DhcpMode, Inventory, Subnet};
+use ipnet::{IpNet, Ipv4Net};
+
+/// Everything that [`crate::bind`] needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Interfaces that machines are on. DHCP listens on these only.
+    pub interfaces: Vec<InterfaceSpec>,
+    /// Address that HTTP, TFTP and syslog listen on; 0.0.0.0 for all.
+    pub listen: Ipv4Addr,
+    /// Plain HTTP; 0 takes a free port (tests).
+    pub http_port: u16,
+    /// HTTPS beside it.
+    pub https: Option<Https>,
+    /// Address assignment.
+    pub dhcp: DhcpSettings,
+    /// TFTP; `None` switches it off.
+    pub tftp: Option<TftpSettings>,
+    /// Log lines of the machines.
+    pub syslog: SyslogSettings,
+    /// Folder of `captaind.redb`.
+    pub state_dir: PathBuf,
+    /// Content-addressed folder of the registry; `None` closes `/v2/`.
+    pub images_dir: Option<PathBuf>,
+    /// Folder of boot loader files.
+    pub loaders_dir: PathBuf,
+    /// Folder with one folder for each built OSIE, by name.
+    pub osie_dir: PathBuf,
+    /// OSIEs that lie elsewhere, by name; looked at before `osie_dir`.
+    pub osies: BTreeMap<String, PathBuf>,
+    /// Peers whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// All machines; replaced by [`crate::Handle::reload`].
+    pub inventory: Arc<Inventory>,
+}
+
+/// One interface that machines are on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceSpec {
+    /// Its name, such as `eth1`.
+    pub name: String,
+    /// The kernel's index.
+    pub index: u32,
+    /// Our address on it: replies come from here and name it.
+    pub address: Ipv4Addr,
+    /// The network of that address.
+    pub network: Ipv4Net,
+}
+
+/// Where and with which keys HTTPS listens.
+#[derive(Clone, Debug)]
+pub struct Https {
+    /// TCP port.
+    pub port: u16,
+    /// PEM file with the certificate chain.
+    pub cert: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// Address assignment.
+#[derive(Clone, Debug)]
+pub struct DhcpSettings {
+    /// `Auto` looks for other servers when [`crate::Bound::run`] starts.
+    pub mode: DhcpMode,
+    /// Networks that addresses are given out in.
+    pub subnets: Vec<Subnet>,
+    /// UDP 67, except in tests.
+    pub port: u16,
+    /// UDP 4011 (PXE 2.1 section 2.2.3), except in tests.
+    pub boot_server_port: u16,
+    /// Share port 67 with another server on this very box (proxy modes). Off, so that such a server is noticed.
+    pub share_port: bool,
+}
+
+impl Default for DhcpSettings {
+    fn default() -> Self {
+        Self {
+            mode: DhcpMode::Auto,
+            subnets: Vec::new(),
+            port: 67,
+            boot_server_port: 4011,
+            share_port: false,
+        }
+    }
+}
+
+/// How TFTP serves.
+#[derive(Clone, Debug)]
+pub struct TftpSettings {
+    /// UDP 69, except in tests; 0 takes a free port.
+    pub port: u16,
+    /// Largest block, bytes.
+    pub block_size: u16,
+    /// Largest window, blocks.
+    pub window_size: u16,
+    /// Answer from the listening port itself instead of one port for each transfer.
+    pub single_port: bool,
+    /// Further files, confined to this folder.
+    pub root: Option<PathBuf>,
+}
+
+impl Default for TftpSettings {
+    fn default() -> Self {
+        Self { port: 69, block_size: 1468, window_size: 16, single_port: false, root: None }
+    }
+}
+
+/// Where machines send their log lines.
+#[derive(Clone, Debug)]
+pub struct SyslogSettings {
+    /// Whether lines are received here.
+    pub receive: bool,
+    /// UDP 514, except in tests; 0 takes a free port. Also announced to machines.
+    pub port: u16,
+    /// Host announced to machines instead of this box.
+    pub host: Option<String>,
+}
+
+impl Default for SyslogSettings {
+    fn default() -> Self {
+        Self { receive: true, port: 514, host: None }
+    }
+}
+
+impl Settings {
+    /// The usual ports on all addresses, `Auto` mode, everything under `state_dir` and `cache_dir`.
+    pub fn new(state_dir: PathBuf, cache_dir: &std::path::Path, inventory: Arc<Inventory>) -> Self {
+        Self {
+            interfaces: Vec::new(),
+            listen: Ipv4Addr::UNSPECIFIED,
+            http_port: 7080,
+            https: None,
+            dhcp: DhcpSettings::default(),
+            tftp: Some(TftpSettings::default()),
+            syslog: SyslogSettings::default(),
+            state_dir,
+            images_dir: Some(cache_dir.join("images")),
+            loaders_dir: cache_dir.join("loaders"),
+            osie_dir: cache_dir.join("osie"),
+            osies: BTreeMap::new(),
+            trusted_proxies: Vec::new(),
+            inventory,
+        }
+    }
+
+    /// Our address as `peer` sees it: on the interface whose network it is in, else the first one's.
+    pub fn address_towards(&self, peer: Ipv4Addr) -> Ipv4Addr {
+        self.interfaces
+            .iter()
+            .find(|interface| interface.network.contains(&peer))
+            .or(self.interfaces.first())
+            .map_or(self.listen, |interface| interface.address)
+    }
+}

@@ -1,0 +1,92 @@
+use super::*;
+use crate::testing::{LOADER, put, settings};
+use captain_model::{Machine, UnknownMachines};
+use futures_util::AsyncReadExt;
+
+const MAC: Mac = Mac::new([0x52, 0x54, 0, 0, 0, 1]);
+
+struct Shop {
+    folder: tempfile::TempDir,
+    files: Files,
+}
+
+fn shop(change: impl FnOnce(&mut Machine)) -> Shop {
+    let mut machine = Machine::new(MAC);
+    change(&mut machine);
+    let (folder, settings) = settings(vec![machine], UnknownMachines::Boot);
+    put(&folder.path().join("extra/pxelinux.cfg/default"), b"extra");
+    let root = Confined::to(&folder.path().join("extra")).unwrap();
+    let appliance = crate::bind(settings).unwrap().appliance;
+    Shop { folder, files: Files::new(appliance, Some(root)) }
+}
+
+async fn read(shop: &Shop, name: &str) -> Result<String, String> {
+    let client = "127.0.0.2:1".parse().unwrap();
+    let mut files = shop.files.clone();
+    match files.read_req_open(&client, Path::new(name)).await {
+        Ok((mut reader, size)) => {
+            let mut content = String::new();
+            reader.read_to_string(&mut content).await.unwrap();
+            assert_eq!(size, Some(content.len() as u64), "the announced size is the true one");
+            Ok(content)
+        }
+        Err(HandlerError::Msg(why)) => Err(why),
+        Err(other) => Err(format!("{other:?}")),
+    }
+}
+
+#[tokio::test]
+async fn a_loader_is_found_behind_any_folder_and_trace() {
+    let shop = shop(|_| {});
+    for name in [
+        "undionly.kpxe",
+        "52:54:00:00:00:01/snponly.efi",
+        "52-54-00-00-00-01/snponly.efi",
+        "any/folder/snponly.efi",
+        "snponly.efi-00-23b1e307bb35484f535a1f772c06910e-d887dc3912240434-01",
+    ] {
+        assert_eq!(read(&shop, name).await.as_deref(), Ok(std::str::from_utf8(LOADER).unwrap()), "{name}");
+    }
+    assert!(read(&shop, "nosuch.efi").await.unwrap_err().contains("no file nosuch.efi"));
+}
+
+#[tokio::test]
+async fn ipxe_is_told_to_say_who_it_is_and_grub_gets_its_machine() {
+    let shop = shop(|machine| machine.cmdline.push("only=this").unwrap());
+    let autoexec = read(&shop, "52:54:00:00:00:01/autoexec.ipxe").await.unwrap();
+    let port = shop.files.appliance.settings.http_port;
+    assert!(autoexec.starts_with("#!ipxe"));
+    assert!(autoexec.contains(&format!("http://127.0.0.1:{port}/ipxe/script/")), "{autoexec}");
+    let grub = read(&shop, "grub/grub.cfg-01-52-54-00-00-00-01").await.unwrap();
+    assert!(grub.contains("only=this"), "{grub}");
+    assert!(grub.contains("/osie/default/vmlinuz-x86_64"), "{grub}");
+}
+
+#[tokio::test]
+async fn a_machine_that_must_not_netboot_is_told_why() {
+    let shop = shop(|machine| machine.netboot = false);
+    for name in
+        ["52:54:00:00:00:01/snponly.efi", "52:54:00:00:00:01/autoexec.ipxe", "grub.cfg-01-52-54-00-00-00-01"]
+    {
+        let why = read(&shop, name).await.unwrap_err();
+        assert_eq!(why, "netboot is switched off for 52:54:00:00:00:01", "{name}");
+    }
+    assert!(read(&shop, "52:54:00:00:00:02/snponly.efi").await.is_ok(), "others are not affected");
+}
+
+#[tokio::test]
+async fn the_operators_folder_is_served_and_nothing_above_it() {
+    let shop = shop(|_| {});
+    assert_eq!(read(&shop, "pxelinux.cfg/default").await.as_deref(), Ok("extra"));
+    put(&shop.folder.path().join("secret"), b"s");
+    assert!(read(&shop, "../secret").await.is_err());
+    assert!(read(&shop, "pxelinux.cfg/../../secret").await.is_err());
+}
+
+#[tokio::test]
+async fn writing_is_refused() {
+    let shop = shop(|_| {});
+    let client = "127.0.0.2:1".parse().unwrap();
+    let refused = shop.files.clone().write_req_open(&client, Path::new("x"), None).await;
+    assert!(matches!(refused, Err(HandlerError::PermissionDenied)));
+}

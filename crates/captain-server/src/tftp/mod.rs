@@ -1,0 +1,69 @@
+//! TFTP: the engine's port, the files behind it, and its outcomes as events.
+
+mod files;
+
+use std::io;
+use std::net::SocketAddrV4;
+use std::sync::Arc;
+
+use captain_model::{Event, EventKind};
+pub(crate) use captain_tftp::Engine;
+use captain_tftp::{EngineConfig, Finished, Outcome};
+
+use crate::appliance::Appliance;
+use crate::clock::now;
+use crate::files::Confined;
+use crate::net::open::Purpose;
+use crate::{BindError, Settings, TftpSettings};
+use files::Files;
+
+/// Takes the port; notes the one really taken in `settings`.
+///
+/// # Errors
+/// The port is taken, or may not be bound.
+pub(crate) fn open(settings: &mut Settings) -> Result<Option<Engine>, BindError> {
+    let listen = settings.listen;
+    let Some(tftp) = &mut settings.tftp else { return Ok(None) };
+    let config = EngineConfig {
+        listen: SocketAddrV4::new(listen, tftp.port),
+        block_size: tftp.block_size,
+        window_size: tftp.window_size,
+        single_port: tftp.single_port,
+        ..EngineConfig::default()
+    };
+    let purpose = Purpose { service: "TFTP", transport: "UDP", port: tftp.port };
+    let engine = Engine::bind(config).map_err(|error| purpose.failed(error))?;
+    tftp.port = engine.local_addr().port();
+    Ok(Some(engine))
+}
+
+/// Serves until the appliance stops.
+///
+/// # Errors
+/// The socket's.
+pub(crate) async fn serve(appliance: Arc<Appliance>, engine: Engine) -> io::Result<()> {
+    let root = appliance.settings.tftp.as_ref().and_then(confine);
+    let handler = Files::new(appliance.clone(), root);
+    let stop = appliance.stopping.clone().cancelled_owned();
+    engine.run(handler, move |finished| note(&appliance, finished), stop).await
+}
+
+fn confine(tftp: &TftpSettings) -> Option<Confined> {
+    let root = tftp.root.as_ref()?;
+    Confined::to(root)
+        .inspect_err(|error| tracing::warn!("[tftp] root {} is not served: {error}", root.display()))
+        .ok()
+}
+
+fn note(appliance: &Appliance, finished: Finished) {
+    let Finished { peer, local, file, outcome } = finished;
+    let named = files::mac_in(&file);
+    // A transfer to ourselves is an operator trying it out.
+    let mac = named.or_else(|| appliance.who((*peer.ip()).into())).filter(|_| peer.ip() != local.ip());
+    let kind = match outcome {
+        Outcome::Sent { bytes, millis } => EventKind::TftpDone { file, bytes, millis },
+        Outcome::Probe => EventKind::TftpProbe { file },
+        Outcome::Refused { why } | Outcome::Failed { why } => EventKind::TftpFailed { file, why },
+    };
+    appliance.publish(Event::new(now(), mac, kind));
+}
