@@ -1,5 +1,6 @@
 //! What can go wrong between a mirror and a file in a .deb. Every message names the file and the way out.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -75,7 +76,9 @@ pub enum Error {
         why: String,
     },
     /// A file has the wrong size or hash.
-    #[error("{url}: expected {expected}, got {got}; the mirror or something on the way changed the file")]
+    #[error(
+        "{url}: expected {expected}, got {got}; the mirror is out of step with itself, or someone changed the file"
+    )]
     Tampered {
         /// The file.
         url: String,
@@ -134,22 +137,8 @@ pub enum Error {
         chain: Vec<String>,
     },
     /// Two selected packages do not go together.
-    #[error("{package} {field} `{relation}`, which {other} is: leave one out (needed by {}; {})",
-        package_chain.join(" -> "), other_chain.join(" -> "))]
-    Conflict {
-        /// The package that says so.
-        package: String,
-        /// `conflicts with` or `breaks`.
-        field: &'static str,
-        /// What it says.
-        relation: String,
-        /// The package that it does not want.
-        other: String,
-        /// Why `package` is there.
-        package_chain: Vec<String>,
-        /// Why `other` is there.
-        other_chain: Vec<String>,
-    },
+    #[error("{0}")]
+    Conflict(Box<Clash>),
     /// A .deb is damaged, or holds what must not be unpacked.
     #[error("{}: {why}", deb.display())]
     Deb {
@@ -166,6 +155,34 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+}
+
+/// Two selected packages of which one does not want the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    /// The package that says so.
+    pub package: String,
+    /// `conflicts with` or `breaks`.
+    pub field: &'static str,
+    /// What it says.
+    pub relation: String,
+    /// The package that it does not want, with its version.
+    pub other: String,
+    /// Why `package` is there: from a wanted package down to it.
+    pub package_chain: Vec<String>,
+    /// Why `other` is there.
+    pub other_chain: Vec<String>,
+}
+
+impl fmt::Display for Clash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { package, field, relation, other, .. } = self;
+        let (of_package, of_other) = (self.package_chain.join(" -> "), self.other_chain.join(" -> "));
+        write!(
+            f,
+            "{package} {field} `{relation}`, which {other} is: leave one out (needed by {of_package}; {of_other})"
+        )
+    }
 }
 
 impl Error {

@@ -180,7 +180,7 @@ fn a_keyring_is_read_binary_and_armored() {
     let public = key(true).to_public_key();
     let armored = public.to_armored_bytes(Default::default()).unwrap();
     for bytes in [public.to_bytes().unwrap(), armored] {
-        assert_eq!(Keyring::parse(&bytes).unwrap().keys, [public.clone()]);
+        assert_eq!(Keyring::parse(&bytes).unwrap().keys, std::slice::from_ref(&public));
     }
     assert!(Keyring::parse(b"no key at all").is_err());
 }

@@ -94,68 +94,92 @@ impl Opening<'_> {
         wanted
     }
 
+    /// The suite from the first mirror that has a good copy; nothing where it is not there and need not be.
     async fn suite(&self, wanted: &Wanted<'_>) -> Result<Option<Suite>, Error> {
-        let mut last = None;
-        for (at, mirror) in wanted.mirrors.iter().enumerate() {
-            let url = format!("{mirror}/dists/{}/InRelease", wanted.suite);
-            match self.in_release(&url).await {
-                Ok(Some(bytes)) => match self.verified(&bytes, &url, wanted).await {
-                    Ok((file, release)) => {
-                        let mut mirrors = wanted.mirrors.to_vec();
-                        mirrors.rotate_left(at);
-                        return Ok(Some(Suite { release, file, mirrors, complete: wanted.complete }));
-                    }
-                    Err(error) => last = Some(error),
-                },
-                Ok(None) if wanted.required => {
-                    let what = format!("the mirror has no suite `{}`", wanted.suite);
-                    last = Some(Error::NotCarried { url, what });
-                }
-                Ok(None) => {}
-                Err(error) => last = Some(error),
+        let mut failed = None;
+        for at in 0..wanted.mirrors.len() {
+            match self.suite_of_mirror(wanted, at).await {
+                Ok(Some(suite)) => return Ok(Some(suite)),
+                // A mirror that is down says less than one that answers.
+                Ok(None) => failed = failed.filter(|error| !matches!(error, Error::Download { .. })),
+                Err(error) => failed = Some(error),
             }
         }
-        match last {
+        match failed {
             Some(error) => Err(error),
-            None if wanted.required => {
-                let why = "no mirror is given".to_owned();
-                Err(Error::Download { url: wanted.suite.clone(), why })
+            None if wanted.required && wanted.mirrors.is_empty() => {
+                Err(Error::Download { url: wanted.suite.clone(), why: "no mirror is given".to_owned() })
             }
             None => Ok(None),
         }
     }
 
-    /// The release file's bytes, not verified; nothing where the mirror has no such suite.
-    async fn in_release(&self, url: &str) -> Result<Option<Vec<u8>>, Error> {
+    async fn suite_of_mirror(&self, wanted: &Wanted<'_>, at: usize) -> Result<Option<Suite>, Error> {
+        let url = format!("{}/dists/{}/InRelease", wanted.mirrors[at], wanted.suite);
+        let Some(bytes) = self.in_release(&url, wanted.required).await? else {
+            if wanted.required {
+                let what = format!("the mirror has no suite `{}`", wanted.suite);
+                return Err(Error::NotCarried { url, what });
+            }
+            return Ok(None);
+        };
+        let (file, release) = self.accepted(&bytes, &url, wanted)?;
+        let mut mirrors = wanted.mirrors.to_vec();
+        mirrors.rotate_left(at);
+        Ok(Some(Suite { release, file, mirrors, complete: wanted.complete }))
+    }
+
+    /// The release file's bytes, not verified; nothing where there is no such suite.
+    async fn in_release(&self, url: &str, required: bool) -> Result<Option<Vec<u8>>, Error> {
         if let Some(client) = &self.fetcher.client {
             return client.get(url, LARGEST_RELEASE).await;
         }
         let path = self.fetcher.store.release(url);
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
-            // Optional suites that were not there online are not there offline.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let optional = url.ends_with("-updates/InRelease");
-                if optional { Ok(None) } else { Err(Error::Offline { url: url.to_owned(), path }) }
+                // What need not be there online may be absent offline for that reason.
+                if required { Err(Error::Offline { url: url.to_owned(), path }) } else { Ok(None) }
             }
             Err(error) => Err(Error::io(&path, error)),
         }
     }
 
-    async fn verified(
+    /// The release that is used, now that `bytes` came from `url`: those, once they are found good, or the copy
+    /// that is kept where that is newer. Without this, a suite that has no `Valid-Until` could be set back to
+    /// any state that it once had.
+    fn accepted(
         &self,
         bytes: &[u8],
         url: &str,
         wanted: &Wanted<'_>,
     ) -> Result<(ReleaseFile, Release), Error> {
-        let now = self.options.now;
-        let verified = self.keyring.verify(bytes, url, now)?;
+        let came = self.verified(bytes, url, wanted)?;
+        if self.options.offline {
+            return Ok(came);
+        }
+        came.0.check_dates(self.options.now, self.options.snapshot)?;
+        let path = self.fetcher.store.release(url);
+        if let Ok(kept) = fs::read(&path)
+            && let Ok(kept) = self.verified(&kept, url, wanted)
+            && kept.0.date > came.0.date
+            && kept.0.check_dates(self.options.now, self.options.snapshot).is_ok()
+        {
+            return Ok(kept);
+        }
+        self.fetcher.store.write(&path, bytes)?;
+        Ok(came)
+    }
+
+    fn verified(
+        &self,
+        bytes: &[u8],
+        url: &str,
+        wanted: &Wanted<'_>,
+    ) -> Result<(ReleaseFile, Release), Error> {
+        let verified = self.keyring.verify(bytes, url, self.options.now)?;
         let file = ReleaseFile::parse(&verified.text, url)?;
         file.check_suite(&wanted.suite)?;
-        if !self.options.offline {
-            file.check_dates(now, self.options.snapshot)?;
-            self.fetcher.store.write(&self.fetcher.store.release(url), bytes)?;
-        }
         let release = Release {
             suite: wanted.suite.clone(),
             url: url.to_owned(),

@@ -136,7 +136,8 @@ fn parse_relation(text: &str, arch: &str) -> Result<Option<Relation>, String> {
         rest = after.trim_start();
     }
     // Build profiles (`<!nocheck>`) say nothing about installing.
-    if !rest.is_empty() && !(rest.starts_with('<') && rest.ends_with('>')) {
+    let profiles = rest.starts_with('<') && rest.ends_with('>');
+    if !rest.is_empty() && !profiles {
         return Err(wrong());
     }
     Ok(applies.then(|| Relation { name: name.to_owned(), qualifier, constraint }))

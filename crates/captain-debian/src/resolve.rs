@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use crate::error::Error;
+use crate::error::{Clash, Error};
 use crate::package::Package;
 use crate::relation::{Dependency, Relation};
 use crate::suggest;
@@ -314,14 +314,14 @@ impl<'a> Resolver<'a> {
         relation: &Relation,
         other: &Package,
     ) -> Error {
-        Error::Conflict {
+        Error::Conflict(Box::new(Clash {
             package: package.name.clone(),
             field,
             relation: relation.to_string(),
             other: format!("{} {}", other.name, other.version),
             package_chain: self.chosen.why(&package.name),
             other_chain: self.chosen.why(&other.name),
-        }
+        }))
     }
 }
 
