@@ -51,6 +51,10 @@ pub(crate) fn compose(case: &Case<'_>, identity: Identity<'_>, decision: &Decisi
     if let Some(id) = &request.client_id {
         draft.vital(code::CLIENT_ID, id.as_slice(), "echoed (RFC 6842)");
     }
+    // Before the settings: among options that nobody asked for, later ones are left out first.
+    if let (Boot::Load(load), false) = (&case.choice.boot, matches!(decision, Decision::Nak(_))) {
+        draft.boot(load);
+    }
     match decision {
         Decision::Offer(address) => draft.grant(case, identity, *address),
         Decision::Ack(address) => {
@@ -64,9 +68,6 @@ pub(crate) fn compose(case: &Case<'_>, identity: Identity<'_>, decision: &Decisi
         Decision::BootOnly(BootMessage::Ack) => draft.response.ciaddr = request.ciaddr,
         Decision::Nak(why) => draft.nak(why),
         Decision::BootOnly(BootMessage::Offer) | Decision::Silence(_) => {}
-    }
-    if let (Boot::Load(load), false) = (&case.choice.boot, matches!(decision, Decision::Nak(_))) {
-        draft.boot(load);
     }
     Some(draft.response)
 }
@@ -137,7 +138,8 @@ impl Draft<'_> {
     fn boot(&mut self, load: &Load) {
         self.response.siaddr = load.server;
         if let Some(class) = load.class {
-            self.vital(code::VENDOR_CLASS, class, "firmware listens only to its own class");
+            let why = load.recipe.map_or("", |recipe| recipe.why);
+            self.vital(code::VENDOR_CLASS, class, format!("firmware listens only to its own class; {why}"));
         }
         if let Some(uuid) = &self.request.uuid {
             self.vital(code::UUID, uuid.as_slice(), "mirrored (PXE 2.1 table 2-2)");
@@ -156,7 +158,7 @@ impl Draft<'_> {
                 }
                 if recipe.server_name {
                     self.response.sname.clone_from(&server);
-                    self.extra(code::TFTP_SERVER, server, recipe.why);
+                    self.extra(code::TFTP_SERVER, server, "for firmware that does not read siaddr");
                 }
             }
             None => self.extra(code::TFTP_SERVER, server, load.why.as_str()),
@@ -195,6 +197,6 @@ impl Draft<'_> {
             push_suboption(&mut data, 116, vlan.to_string().as_bytes());
         }
         data.push(255);
-        self.vital(code::VENDOR, data, recipe.why);
+        self.vital(code::VENDOR, data, "what PXE reads");
     }
 }

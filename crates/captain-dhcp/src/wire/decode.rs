@@ -50,11 +50,6 @@ pub(crate) fn decode(datagram: &[u8]) -> Result<Request, Ignored> {
     Ok(typed(&message, kind, mac, chaddr, datagram.len(), options))
 }
 
-/// The options of any DHCP message, requests and replies alike, joined; empty where there are none.
-pub(crate) fn decode_options(datagram: &[u8]) -> Options {
-    if datagram.len() < HEADER || datagram[236..HEADER] != MAGIC { Options::new() } else { joined(datagram) }
-}
-
 /// All options, the pieces of one code joined wherever they stand (RFC 3396 section 7): first the options
 /// field, then `file`, then `sname`, the latter two where option 52 says that they hold options.
 fn joined(datagram: &[u8]) -> Options {

@@ -10,7 +10,7 @@ pub(crate) mod option;
 mod request;
 mod suboptions;
 
-pub(crate) use decode::{decode, decode_options};
-pub(crate) use encode::{EncodeError, Encoded, Rank, ReplyOption, Response, Room, encode};
+pub(crate) use decode::decode;
+pub(crate) use encode::{Rank, ReplyOption, Response, Room, encode};
 pub(crate) use request::{Ipxe, Message, Relay, Request};
 pub(crate) use suboptions::{Suboptions, push as push_suboption};
