@@ -139,3 +139,56 @@ pub(crate) fn check_fixed(value: &Value, address: Ipv4Addr, subnets: &[Subnet]) 
         value.fault(format!("{address} is the router of {}: use another address", subnet.network));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_written_by_its_first_address_and_has_room() {
+        assert!(network("192.168.50.0/24").is_ok() && network("10.0.0.0/30").is_ok());
+        for bad in [
+            "192.168.50.0",
+            "192.168.50.1/24",
+            "10.0.0.0/31",
+            "0.0.0.0/0",
+            "fd00::/64",
+            "x/24",
+            "10.0.0.0/33",
+        ] {
+            assert!(network(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_lease_lasts_a_minute_or_more_and_fits_its_option() {
+        assert_eq!(lease("1h 30m"), Ok(Duration::from_secs(5400)));
+        for bad in ["59s", "137years", "1", "", "-1h", "ever"] {
+            assert!(lease(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_machine_gets_the_address_of_something_else() {
+        let keys = |router: &str, first: &str, machine: &str| {
+            let text = format!(
+                "[server]\naddress = \"10.0.0.2\"\n[[dhcp.subnet]]\nnetwork = \"10.0.0.0/24\"\nrouter = \"{router}\"\n\
+                 range = [\"{first}\", \"10.0.0.99\"]\n[[machine]]\nmac = \"525400000001\"\naddress = \"{machine}\"\n"
+            );
+            let result = crate::parse(&text, std::path::Path::new(""));
+            result.map_or_else(
+                |faults| faults.faults.into_iter().map(|fault| fault.key).collect(),
+                |_| Vec::new(),
+            )
+        };
+        assert_eq!(keys("10.0.0.1", "10.0.0.9", "10.0.0.7"), [""; 0]);
+        assert_eq!(keys("10.0.0.0", "10.0.0.9", "10.0.0.7"), ["dhcp.subnet[0].router"]);
+        assert_eq!(
+            keys("10.0.0.255", "10.0.0.0", "10.0.0.7"),
+            ["dhcp.subnet[0].router", "dhcp.subnet[0].range[0]"]
+        );
+        for taken in ["10.0.0.0", "10.0.0.255", "10.0.0.1", "10.0.0.2", "10.0.1.7", "0.0.0.0", "224.0.0.1"] {
+            assert_eq!(keys("10.0.0.1", "10.0.0.9", taken), ["machine[0].address"], "{taken}");
+        }
+    }
+}

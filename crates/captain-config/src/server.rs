@@ -98,3 +98,27 @@ pub(crate) fn registry(table: Table) -> RegistryConfig {
     table.finish();
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    #[test]
+    fn https_needs_both_files_and_a_port_of_its_own() {
+        let keys = |text: &str| {
+            let result = crate::parse(&format!("[server]\n{text}"), Path::new(""));
+            result.map_or_else(
+                |faults| faults.faults.into_iter().map(|fault| fault.key).collect(),
+                |_| Vec::new(),
+            )
+        };
+        let files = "tls_cert = \"c\"\ntls_key = \"k\"\n";
+        assert_eq!(keys(files), [""; 0]);
+        assert_eq!(keys("tls_cert = \"c\""), ["server.tls_cert"]);
+        assert_eq!(keys("tls_key = \"k\""), ["server.tls_key"]);
+        assert_eq!(keys("https_port = 7443"), ["server.https_port"]);
+        assert_eq!(keys(&format!("{files}https_port = 7080")), ["server.https_port"]);
+        assert_eq!(keys(&format!("{files}http_port = 7443")), ["server.tls_cert"]);
+        assert_eq!(keys("http_port = 0"), ["server.http_port"]);
+    }
+}
