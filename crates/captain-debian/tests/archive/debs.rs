@@ -67,7 +67,7 @@ pub(crate) fn add(
 pub(crate) fn ar(members: &[(&str, &[u8])]) -> Vec<u8> {
     let mut file = b"!<arch>\n".to_vec();
     for (name, content) in members {
-        write!(file, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 0, 100_644, content.len()).unwrap();
+        writeln!(file, "{name:<16}{:<12}{:<6}{:<6}{:<8}{:<10}`", 0, 0, 0, 100_644, content.len()).unwrap();
         file.extend_from_slice(content);
         file.resize(file.len() + content.len() % 2, b'\n');
     }
