@@ -4,7 +4,9 @@
 //! the daemon in the private network, boots the machines through it and tells what came of each.
 
 pub mod accel;
+pub mod agent;
 mod child;
+pub mod config;
 pub mod error;
 pub mod firmware;
 pub mod machine;
@@ -12,9 +14,12 @@ pub mod namespace;
 pub mod network;
 mod offload;
 pub mod options;
+mod paths;
 pub mod report;
 pub mod switch;
 
+pub use agent::STAND_IN_AGENT;
+pub use config::{ImageName, image_references};
 pub use error::LabError;
 pub use firmware::LabFirmware;
 pub use namespace::enter_namespace;
