@@ -76,13 +76,11 @@ fn image_of_lab(reference: &str) -> Option<ImageName> {
 }
 
 fn server(server: &mut Table) {
-    for key in ["interfaces", "state_dir", "cache_dir", "trusted_proxies"] {
+    for key in ["interfaces", "state_dir", "cache_dir", "trusted_proxies", "user"] {
         server.remove(key);
     }
     server.insert("address".into(), DAEMON.to_string().into());
     server.insert("http_port".into(), 7080.into());
-    // The namespace has one user; there is no other to become.
-    server.insert("user".into(), "root".into());
 }
 
 fn dhcp(dhcp: &mut Table, mode: DhcpMode) {
@@ -212,7 +210,6 @@ mod tests {
             [server]
             address = "192.168.50.1"
             http_port = 7080
-            user = "root"
             [dhcp]
             mode = "dynamic"
             [[dhcp.subnet]]

@@ -5,6 +5,7 @@
 
 pub mod accel;
 pub mod agent;
+mod api;
 mod child;
 pub mod config;
 pub mod error;
@@ -16,7 +17,11 @@ mod offload;
 pub mod options;
 mod paths;
 pub mod report;
+mod run;
+mod servers;
+mod sse;
 pub mod switch;
+pub mod watch;
 
 pub use agent::STAND_IN_AGENT;
 pub use config::{ImageName, image_references};
@@ -24,4 +29,5 @@ pub use error::LabError;
 pub use firmware::LabFirmware;
 pub use namespace::enter_namespace;
 pub use options::LabOptions;
-pub use report::LabReport;
+pub use report::{LabReport, MachineReport};
+pub use run::run;

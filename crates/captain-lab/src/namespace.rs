@@ -28,14 +28,18 @@ use crate::error::LabError;
 /// [`LabError::Network`] where the child could not be made.
 pub fn enter_namespace() -> Result<(), LabError> {
     let spaces = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID;
-    if !(geteuid().is_root() && unshare(spaces).is_ok()) {
-        enter_as_user(spaces).map_err(|why| LabError::NamespaceNotAllowed { why, way_out: way_out() })?;
+    if let Err(why) = enter_as_user(spaces) {
+        // Root has a way left where user namespaces are switched off.
+        if !geteuid().is_root() || unshare(spaces).is_err() {
+            return Err(LabError::NamespaceNotAllowed { why, way_out: way_out() });
+        }
     }
     keep_mounts_to_ourselves();
     become_child()
 }
 
-/// With a user namespace, in which the calling user is root: uid and gid map to 0.
+/// With a user namespace, in which the calling user is root and the only one: uid and gid map to 0. For root
+/// too, so that a lab is the same for everybody and the daemon has nobody else to become.
 fn enter_as_user(spaces: CloneFlags) -> io::Result<()> {
     let (uid, gid) = (geteuid(), getegid());
     unshare(spaces | CloneFlags::CLONE_NEWUSER)?;
