@@ -196,3 +196,21 @@ fn the_visitors_own_error_comes_back() {
     let error = deb.walk(|entry| Err(Mine(format!("stop at {}", entry.path)))).unwrap_err();
     assert_eq!(error.0, "stop at usr");
 }
+
+/// Not a fuzzer, but every byte of a small package is wrong once, and every length is tried.
+#[test]
+fn a_damaged_package_is_an_error_or_harmless_and_never_a_panic() {
+    let folder = Folder::new();
+    let whole = deb("evil", Packing::None, tree());
+    let mut refused = 0;
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x55;
+        if at % 7 == 0 {
+            bytes.truncate(at);
+        }
+        let outcome = folder.open(&bytes).and_then(|deb| deb.control().and_then(|_| walk(&deb)));
+        refused += usize::from(outcome.is_err());
+    }
+    assert!(refused > whole.len() / 8, "{refused} of {}", whole.len());
+}
