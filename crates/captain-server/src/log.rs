@@ -6,7 +6,7 @@ use captain_model::{Event, EventKind};
 use tracing::{debug, info, warn};
 
 /// Writes the line of `event`.
-pub fn line(event: &Event) {
+pub(crate) fn line(event: &Event) {
     let mac = event.mac.map_or_else(|| "-".to_owned(), |mac| mac.to_string());
     let boot = event.boot.map_or_else(|| "-".to_owned(), |boot| boot.to_string());
     let text = describe(&event.kind);

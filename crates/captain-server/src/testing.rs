@@ -7,8 +7,12 @@ use std::sync::Arc;
 
 use captain_model::{DhcpMode, Inventory, Machine, Profile, UnknownMachines};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
-use crate::{InterfaceSpec, Settings, SyslogSettings, TftpSettings};
+use crate::{Handle, InterfaceSpec, ServeError, Settings, SyslogSettings, TftpSettings};
 
 /// What the kernel and the initramfs of the test OSIE hold.
 pub(crate) const KERNEL: &[u8] = b"kernel of the test";
@@ -43,4 +47,109 @@ pub(crate) fn settings(machines: Vec<Machine>, unknown: UnknownMachines) -> (Tem
 pub(crate) fn put(path: &Path, content: &[u8]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, content).unwrap();
+}
+
+/// A running appliance. Dropping it ends it.
+pub(crate) struct Daemon {
+    pub(crate) folder: TempDir,
+    pub(crate) settings: Settings,
+    pub(crate) handle: Handle,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<Result<(), ServeError>>,
+}
+
+/// An answer as it came over the wire.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Daemon {
+    /// Binds and runs.
+    pub(crate) fn start(machines: Vec<Machine>, unknown: UnknownMachines) -> Self {
+        let (folder, settings) = settings(machines, unknown);
+        Self::with(folder, settings)
+    }
+
+    /// Binds and runs with these settings.
+    pub(crate) fn with(folder: TempDir, settings: Settings) -> Self {
+        let bound = crate::bind(settings).unwrap();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (settings, handle) = (bound.settings().clone(), bound.handle());
+        let task = tokio::spawn(bound.run(async {
+            let _dropped = stopped.await;
+        }));
+        Self { folder, settings, handle, stop: Some(stop), task }
+    }
+
+    /// Stops it; what it returned.
+    pub(crate) async fn stop(mut self) -> (TempDir, Settings, Result<(), ServeError>) {
+        drop(self.stop.take());
+        let result = self.task.await.unwrap();
+        (self.folder, self.settings, result)
+    }
+
+    /// Sends a request as the machine at 127.0.0.2 and reads the answer.
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+        self.ask_from("127.0.0.2", method, path, headers, body).await
+    }
+
+    /// As [`Daemon::ask`], from another address of the loopback network.
+    pub(crate) async fn ask_from(
+        &self,
+        from: &str,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: &str,
+    ) -> Answer {
+        let mut stream = self.connect(from).await;
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n"
+        );
+        stream.write_all(format!("{head}{headers}\r\n{body}").as_bytes()).await.unwrap();
+        let mut raw = Vec::new();
+        stream.read_to_end(&mut raw).await.unwrap();
+        Answer::parse(&raw)
+    }
+
+    /// A connection from `from`.
+    pub(crate) async fn connect(&self, from: &str) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        socket.connect((Ipv4Addr::LOCALHOST, self.settings.http_port).into()).await.unwrap()
+    }
+
+    /// GET without anything else.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, "", "").await
+    }
+
+    /// GET of JSON.
+    pub(crate) async fn json(&self, path: &str) -> serde_json::Value {
+        serde_json::from_slice(&self.get(path).await.body).unwrap()
+    }
+}
+
+impl Answer {
+    fn parse(raw: &[u8]) -> Self {
+        let end = raw.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let head = std::str::from_utf8(&raw[..end]).unwrap();
+        let mut lines = head.split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers =
+            lines.map(|line| line.split_once(": ").unwrap()).map(|(k, v)| (k.to_owned(), v.to_owned()));
+        Self { status, headers: headers.collect(), body: raw[end + 4..].to_vec() }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(String::as_str)
+    }
 }

@@ -18,7 +18,7 @@ const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Reads RFC 5424, RFC 3164 and what only resembles them (iPXE sends no time, BusyBox no host).
-pub fn parse(datagram: &[u8]) -> Message {
+pub(super) fn parse(datagram: &[u8]) -> Message {
     let text = String::from_utf8_lossy(datagram);
     let (severity, rest) = priority(&text);
     let (program, text) = match rest.strip_prefix("1 ") {

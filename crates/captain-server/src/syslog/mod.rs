@@ -14,7 +14,8 @@ use tokio::net::UdpSocket;
 use crate::appliance::Appliance;
 use crate::clock::now;
 
-pub use message::{Message, parse};
+pub use message::Message;
+use message::parse;
 
 /// Lines kept for each machine.
 const KEPT: usize = 1000;
