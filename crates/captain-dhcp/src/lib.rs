@@ -5,6 +5,7 @@
 mod arch;
 mod boot;
 mod decide;
+mod effect;
 mod explain;
 mod imagine;
 mod lease_options;
@@ -12,6 +13,7 @@ mod outcome;
 mod pool;
 mod recipe;
 mod reply;
+mod report;
 mod route;
 mod server;
 mod settings;

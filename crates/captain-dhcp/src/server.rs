@@ -3,17 +3,16 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use captain_model::{Arch, DhcpMode, Event, EventKind, Firmware, Ignored, Lease, Mac, Timestamp};
+use captain_model::{DhcpMode, Event, EventKind, Firmware, Ignored, Lease, Mac, Timestamp};
 
-use crate::boot::{self, Asked, Boot, Choice};
-use crate::decide::{BootMessage, Case, Decision, Effect};
-use crate::table::{Client, Table};
+use crate::boot::{self, Asked};
+use crate::decide::{Case, Decision};
+use crate::effect::Turn;
+use crate::report::report;
+use crate::table::Table;
 use crate::who::{self, Netboot};
-use crate::wire::{self, Message, Request, Response};
+use crate::wire::{self, EncodeError, Request, Response};
 use crate::{Ingress, LeaseChange, Outcome, Probe, Reply, Settings, World, reply, route};
-
-/// BOOTP clients never renew, so their addresses are kept at least this long (RFC 1534 section 2).
-const BOOTP_LEASE: Duration = Duration::from_secs(24 * 3600);
 
 /// The DHCP server: datagrams, probe results and deadlines in, [`Outcome`]s out.
 #[derive(Clone, Debug)]
@@ -99,43 +98,28 @@ impl Server {
             netboot: netboot.as_ref().map_err(String::as_str),
             choice: &choice,
         };
-        let (mut decision, effect) = case.decide();
+        let (decision, effect) = case.decide();
         let response = reply::compose(&case, identity, &decision);
-        let (lease_time, id_first) =
-            case.subnet().map_or((Duration::ZERO, false), |net| (net.lease_time, net.client_id_first));
-        let client = case.client();
+        let turn = Turn {
+            now,
+            request: &request,
+            client: case.client(),
+            lease_time: case.subnet().map_or(Duration::ZERO, |subnet| subnet.lease_time),
+            id_first: case.subnet().is_some_and(|subnet| subnet.client_id_first),
+            settings: &self.settings,
+            world,
+        };
         let mut outcome = Outcome::default();
-        let mut dropped = Vec::new();
-        if let Some(response) = &response {
-            let firmware = netboot.as_ref().ok().map(|netboot| netboot.firmware);
-            match wire::encode(response.clone(), reply::room(&request, firmware)) {
-                Ok(encoded) => {
-                    let to = route::destination(&request, ingress, &decision, response.yiaddr);
-                    outcome.replies.push(Reply {
-                        interface: ingress.interface,
-                        from: ingress.local,
-                        from_port: ingress.port.number(),
-                        to,
-                        payload: encoded.payload,
-                    });
-                    dropped = encoded.dropped;
+        let firmware = netboot.as_ref().ok().map(|netboot| netboot.firmware);
+        let (decision, dropped) =
+            match send(&request, ingress, firmware, &decision, response.as_ref(), &mut outcome) {
+                Ok(dropped) => {
+                    turn.apply(&mut self.table, effect, &mut outcome);
+                    (decision, dropped)
                 }
-                Err(why) => decision = Decision::Silence(Ignored::Refused(why.to_string())),
-            }
-        }
-        let sent = response.is_none() || !outcome.replies.is_empty();
-        if sent {
-            let turn = Turn {
-                now,
-                request: &request,
-                client,
-                lease_time,
-                id_first,
-                settings: &self.settings,
-                world,
+                // What cannot be said must not be done either.
+                Err(why) => (Decision::Silence(Ignored::Unanswerable(why.to_string())), Vec::new()),
             };
-            turn.apply(&mut self.table, effect, &mut outcome);
-        }
         report(now, &request, &netboot, &choice, &decision, &mut outcome);
         Walk { request: Ok(request), netboot, decision, response, dropped, outcome }
     }
@@ -186,6 +170,27 @@ impl Server {
     }
 }
 
+/// Encodes and addresses the reply, where there is one; tells which options did not fit.
+fn send(
+    request: &Request,
+    ingress: Ingress,
+    firmware: Option<Firmware>,
+    decision: &Decision,
+    response: Option<&Response>,
+    outcome: &mut Outcome,
+) -> Result<Vec<u8>, EncodeError> {
+    let Some(response) = response else { return Ok(Vec::new()) };
+    let encoded = wire::encode(response.clone(), reply::room(request, firmware))?;
+    outcome.replies.push(Reply {
+        interface: ingress.interface,
+        from: ingress.local,
+        from_port: ingress.port.number(),
+        to: route::destination(request, ingress, decision, response.yiaddr),
+        payload: encoded.payload,
+    });
+    Ok(encoded.dropped)
+}
+
 /// Whether another server gives the client its address.
 fn is_beside(settings: &Settings, ingress: Ingress) -> bool {
     ingress.port == crate::Port::BootServer
@@ -207,172 +212,4 @@ impl Walk {
             outcome: Outcome { events: vec![event], ..Outcome::default() },
         }
     }
-}
-
-/// What an effect needs to know.
-struct Turn<'a> {
-    now: Timestamp,
-    request: &'a Request,
-    client: Client,
-    lease_time: Duration,
-    id_first: bool,
-    settings: &'a Settings,
-    world: &'a World<'a>,
-}
-
-impl Turn<'_> {
-    fn apply(&self, table: &mut Table, effect: Effect, outcome: &mut Outcome) {
-        match effect {
-            Effect::None => {}
-            Effect::Hold(address) => self.hold(table, address, outcome),
-            Effect::Bind(address) => self.bind(table, address, outcome),
-            Effect::Withdraw => self.withdraw(table, None),
-            Effect::Release(address) => self.release(table, address, outcome),
-            Effect::Decline(address) => self.decline(table, address, outcome),
-        }
-    }
-
-    fn event(&self, kind: EventKind) -> Event {
-        Event::new(self.now, self.request.mac, kind)
-    }
-
-    fn hold(&self, table: &mut Table, address: Ipv4Addr, outcome: &mut Outcome) {
-        self.withdraw(table, Some(address));
-        let fixed = self.world.inventory.machine_at(address).is_some();
-        let had = table.of(&self.client, self.id_first).contains(&address);
-        if self.settings.probe && !fixed && !had {
-            outcome.probes.push(address);
-        }
-        let until = self.now.after(self.settings.offer_hold);
-        table.edit(address, |entry| entry.offer = Some((self.client.clone(), until)));
-    }
-
-    /// Frees what was offered to the client, but for `keep`.
-    fn withdraw(&self, table: &mut Table, keep: Option<Ipv4Addr>) {
-        for address in table.of(&self.client, self.id_first).into_iter().filter(|own| Some(*own) != keep) {
-            table.edit(address, |entry| {
-                entry.offer.take_if(|(holder, _)| holder.is(&self.client, self.id_first));
-            });
-        }
-    }
-
-    fn bind(&self, table: &mut Table, address: Ipv4Addr, outcome: &mut Outcome) {
-        self.withdraw(table, None);
-        self.forget_others(table, address, outcome);
-        let lease_time = match self.request.message {
-            Message::Bootp => self.lease_time.max(BOOTP_LEASE),
-            Message::Discover | Message::Request | Message::Decline | Message::Release | Message::Inform => {
-                self.lease_time
-            }
-        };
-        let lease = Lease {
-            mac: self.request.mac,
-            address,
-            expires: self.now.after(lease_time),
-            client_id: self.client.id.clone(),
-            hostname: self.request.hostname.clone(),
-        };
-        table.edit(address, |entry| {
-            entry.lease = Some(lease.clone());
-            entry.offer = None;
-            entry.probation = None;
-        });
-        outcome.leases.push(LeaseChange::Put(lease));
-    }
-
-    /// One client has one address in a subnet: its older ones there are free.
-    fn forget_others(&self, table: &mut Table, address: Ipv4Addr, outcome: &mut Outcome) {
-        let nets = &self.settings.subnets;
-        let same_net =
-            |other| nets.iter().any(|net| net.network.contains(&address) && net.network.contains(&other));
-        for other in table.of(&self.client, self.id_first) {
-            if other != address && same_net(other) {
-                table.edit(other, |entry| {
-                    entry.lease.take_if(|lease| Client::of(lease).is(&self.client, self.id_first));
-                });
-                outcome.leases.push(LeaseChange::Remove(other));
-            }
-        }
-    }
-
-    /// The address is free at once, but stays the client's favourite.
-    fn release(&self, table: &mut Table, address: Ipv4Addr, outcome: &mut Outcome) {
-        table.edit(address, |entry| {
-            entry.offer = None;
-            if let Some(lease) = &mut entry.lease {
-                lease.expires = self.now;
-                outcome.leases.push(LeaseChange::Put(lease.clone()));
-            }
-        });
-        outcome.events.push(self.event(EventKind::LeaseReleased { address }));
-    }
-
-    fn decline(&self, table: &mut Table, address: Ipv4Addr, outcome: &mut Outcome) {
-        table.edit(address, |entry| {
-            entry.offer = None;
-            entry.probation = Some(self.now.after(self.settings.probation));
-            if entry.lease.take().is_some() {
-                outcome.leases.push(LeaseChange::Remove(address));
-            }
-        });
-        outcome.events.push(self.event(EventKind::LeaseDeclined { address }));
-    }
-}
-
-/// Publishes what happened.
-fn report(
-    now: Timestamp,
-    request: &Request,
-    netboot: &Result<Netboot, String>,
-    choice: &Choice,
-    decision: &Decision,
-    outcome: &mut Outcome,
-) {
-    let message = match decision {
-        Decision::Offer(_) | Decision::BootOnly(BootMessage::Offer) => "offer",
-        Decision::Ack(_) | Decision::Inform | Decision::BootOnly(BootMessage::Ack) => "ack",
-        Decision::Nak(_) => "nak",
-        Decision::Silence(why) => {
-            let refusal = choice.refused.clone().filter(|_| names_refusal(why));
-            let kind = EventKind::Ignored { why: why.to_string() };
-            let refusal = refusal.map(|why| EventKind::NetbootRefused { why });
-            outcome
-                .events
-                .extend(refusal.into_iter().chain([kind]).map(|kind| Event::new(now, request.mac, kind)));
-            return;
-        }
-    };
-    let address = match decision {
-        Decision::Offer(address) | Decision::Ack(address) => Some(*address),
-        Decision::Inform | Decision::Nak(_) | Decision::BootOnly(_) | Decision::Silence(_) => None,
-    };
-    let (firmware, arch) = seen(netboot);
-    let file = match (&choice.boot, decision) {
-        (
-            Boot::Load(load),
-            Decision::Offer(_) | Decision::Ack(_) | Decision::Inform | Decision::BootOnly(_),
-        ) => load.file.clone(),
-        (Boot::Load(_), Decision::Nak(_) | Decision::Silence(_)) | (Boot::Nothing | Boot::Silence(_), _) => {
-            None
-        }
-    };
-    let kind = EventKind::DhcpReply {
-        message: message.to_owned(),
-        address,
-        firmware,
-        arch,
-        file,
-        secs: request.secs,
-    };
-    let refusal = choice.refused.clone().map(|why| EventKind::NetbootRefused { why });
-    outcome.events.extend([kind].into_iter().chain(refusal).map(|kind| Event::new(now, request.mac, kind)));
-}
-
-fn seen(netboot: &Result<Netboot, String>) -> (Option<Firmware>, Option<Arch>) {
-    netboot.as_ref().map_or((None, None), |netboot| (Some(netboot.firmware), netboot.arch))
-}
-
-/// Whether the silence is about booting, so that the operator should see it as a refusal.
-fn names_refusal(why: &Ignored) -> bool {
-    matches!(why, Ignored::Refused(_) | Ignored::UnsupportedArch(_))
 }

@@ -177,4 +177,7 @@ pub enum Ignored {
     /// The machine must not netboot and its local boot way is silence.
     #[error("netboot is refused: {0}")]
     Refused(String),
+    /// A reply that would have to be cut short is not sent.
+    #[error("no reply can be made: {0}")]
+    Unanswerable(String),
 }

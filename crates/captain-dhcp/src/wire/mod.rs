@@ -11,6 +11,6 @@ mod request;
 mod suboptions;
 
 pub(crate) use decode::decode;
-pub(crate) use encode::{Rank, ReplyOption, Response, Room, encode};
+pub(crate) use encode::{EncodeError, Rank, ReplyOption, Response, Room, encode};
 pub(crate) use request::{Ipxe, Message, Relay, Request};
 pub(crate) use suboptions::{Suboptions, push as push_suboption};
