@@ -43,7 +43,8 @@ impl Accounts {
         let files: BTreeMap<_, _> = files.into_iter().collect();
         let (mut accounts, mut pending) = (Self::default(), Vec::new());
         for (file, text) in files {
-            for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+            {
                 let fields = words(line);
                 let understood = accounts.line(&fields, &mut pending);
                 understood.map_err(|why| Error::malformed(file, format!("`{line}`: {why}")))?;
@@ -73,7 +74,8 @@ impl Accounts {
         groups.sort_unstable();
         let mut text = String::new();
         for (id, name) in groups {
-            let members: Vec<_> = self.members.iter().filter(|(_, of)| of == name).map(|(user, _)| user.as_str()).collect();
+            let members: Vec<_> =
+                self.members.iter().filter(|(_, of)| of == name).map(|(user, _)| user.as_str()).collect();
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{name}:x:{id}:{}", members.join(","));
         }
@@ -103,7 +105,8 @@ impl Accounts {
     }
 
     fn line(&mut self, fields: &[String], pending: &mut Vec<Pending>) -> Result<(), String> {
-        let field = |at: usize| fields.get(at).map(String::as_str).filter(|text| *text != "-").unwrap_or_default();
+        let field =
+            |at: usize| fields.get(at).map(String::as_str).filter(|text| *text != "-").unwrap_or_default();
         let name = field(1).to_owned();
         if name.is_empty() {
             return Err("no name".to_owned());
@@ -126,7 +129,13 @@ impl Accounts {
         Ok(())
     }
 
-    fn user(&mut self, name: String, id: &str, rest: [&str; 3], pending: &mut Vec<Pending>) -> Result<(), String> {
+    fn user(
+        &mut self,
+        name: String,
+        id: &str,
+        rest: [&str; 3],
+        pending: &mut Vec<Pending>,
+    ) -> Result<(), String> {
         if self.users.contains_key(&name) {
             return Ok(());
         }
@@ -160,9 +169,11 @@ impl Accounts {
 
     /// Gives numbers to those that asked for any.
     fn number(&mut self, pending: Vec<Pending>) {
-        let mut taken: BTreeSet<u32> = self.users.values().map(|user| user.id).chain(self.groups.values().copied()).collect();
+        let mut taken: BTreeSet<u32> =
+            self.users.values().map(|user| user.id).chain(self.groups.values().copied()).collect();
         let mut next = || {
-            let free = (1..=HIGHEST_DYNAMIC).rev().find(|id| !taken.contains(id)).unwrap_or(u32::from(u16::MAX) - 1);
+            let free =
+                (1..=HIGHEST_DYNAMIC).rev().find(|id| !taken.contains(id)).unwrap_or(u32::from(u16::MAX) - 1);
             taken.insert(free);
             free
         };
@@ -212,7 +223,8 @@ fn words(line: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
-    const BASIC: &str = "g tty 5 -\ng nogroup 65534 -\nu root 0 - /root /bin/bash\nu sync 4:65534 - /bin /bin/sync\n";
+    const BASIC: &str =
+        "g tty 5 -\ng nogroup 65534 -\nu root 0 - /root /bin/bash\nu sync 4:65534 - /bin /bin/sync\n";
 
     #[test]
     fn fixed_and_dynamic_numbers_are_given_as_systemd_does() {
@@ -223,7 +235,10 @@ mod tests {
             "root:x:0:0::/root:/bin/bash\nsync:x:4:65534::/bin:/bin/sync\n\
              systemd-network:x:999:999:systemd Network Management:/:/usr/sbin/nologin\n"
         );
-        assert_eq!(accounts.group(), "root:x:0:\ntty:x:5:\ninput:x:998:\nsystemd-network:x:999:\nnogroup:x:65534:\n");
+        assert_eq!(
+            accounts.group(),
+            "root:x:0:\ntty:x:5:\ninput:x:998:\nsystemd-network:x:999:\nnogroup:x:65534:\n"
+        );
     }
 
     #[test]

@@ -31,7 +31,12 @@ const BUILDER: &str = "captaind";
 ///
 /// # Errors
 /// Downloads, damaged packages, clashes between packages and overlays, unknown modules or units, a full disk.
-pub async fn build(plan: &Plan, options: &BuildOptions, out: &Path, progress: &dyn Progress) -> Result<Manifest, Error> {
+pub async fn build(
+    plan: &Plan,
+    options: &BuildOptions,
+    out: &Path,
+    progress: &dyn Progress,
+) -> Result<Manifest, Error> {
     options.check()?;
     fs::create_dir_all(out).map_err(Error::io(out))?;
     let fetched = plan.archive.fetch(plan.resolution.packages(), progress).await?;
@@ -107,7 +112,9 @@ impl Runner {
 
     fn deb(&self, package: &str) -> Result<Deb, Error> {
         let fetched = self.debs.get(package);
-        let fetched = fetched.ok_or_else(|| Error::malformed("plan", format!("package {package} is unpacked but not fetched")))?;
+        let fetched = fetched.ok_or_else(|| {
+            Error::malformed("plan", format!("package {package} is unpacked but not fetched"))
+        })?;
         Ok(fetched.open()?)
     }
 
@@ -161,7 +168,9 @@ impl Runner {
     fn overlay(&mut self, source: &OverlaySource) -> Result<String, Error> {
         let (name, files) = match source {
             OverlaySource::Embedded => (format!("{} {BUILDER}", overlay::NAME), overlay::embedded()?),
-            OverlaySource::Folder(folder) => (format!("{} {}", overlay::NAME, folder.display()), overlay::folder(folder)?),
+            OverlaySource::Folder(folder) => {
+                (format!("{} {}", overlay::NAME, folder.display()), overlay::folder(folder)?)
+            }
         };
         let laid = self.image.lay(&name, files)?;
         let note = format!("{} files", laid.len());
@@ -175,7 +184,8 @@ impl Runner {
         tree.folder("root/.ssh", 0o700, &from)?;
         tree.write("root/.ssh/authorized_keys", 0o600, keys.join("\n") + "\n", &from)?;
         // Host keys are made at boot: every machine has its own.
-        let unit = "[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n";
+        let unit =
+            "[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n";
         tree.write("etc/systemd/system/ssh.service.d/captain.conf", 0o644, unit, &from)?;
         let settings = "UsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n";
         tree.write("etc/ssh/sshd_config.d/captain.conf", 0o644, settings, &from)?;
@@ -207,7 +217,8 @@ impl Runner {
     fn certificates(&mut self) -> Result<String, Error> {
         let image = &mut self.image;
         let folders = ["usr/share/ca-certificates", "usr/local/share/ca-certificates"];
-        let paths = folders.into_iter().flat_map(|folder| image.tree.below(folder)).map(|(path, _)| path.to_owned());
+        let paths =
+            folders.into_iter().flat_map(|folder| image.tree.below(folder)).map(|(path, _)| path.to_owned());
         let paths: Vec<_> = paths.filter(|path| path.ends_with(".crt")).collect();
         let mut bundle = String::new();
         for path in &paths {
@@ -227,14 +238,17 @@ impl Runner {
         let arch = self.arch.linux();
         let (image, format) = (&self.image, Format { level, date: self.date });
         let kernel = image.vmlinuz.as_deref().ok_or_else(|| Error::malformed("plan", "it has no kernel"))?;
-        let initramfs = output(&self.out, &format!("initramfs-{arch}"), |file| archive::write(&image.tree, &image.pool, format, file))?;
+        let initramfs = output(&self.out, &format!("initramfs-{arch}"), |file| {
+            archive::write(&image.tree, &image.pool, format, file)
+        })?;
         let vmlinuz = output(&self.out, &format!("vmlinuz-{arch}"), |mut file| {
             file.write_all(kernel).map_err(Error::io("vmlinuz"))?;
             Ok(file)
         })?;
         let note = format!("{:.1} MB", initramfs.size as f64 / 1e6);
         self.manifest.outputs = vec![vmlinuz, initramfs];
-        let json = serde_json::to_vec_pretty(&self.manifest).map_err(|error| Error::malformed("manifest", error))?;
+        let json =
+            serde_json::to_vec_pretty(&self.manifest).map_err(|error| Error::malformed("manifest", error))?;
         output(&self.out, &format!("manifest-{arch}.json"), |mut file| {
             file.write_all(&json).map_err(Error::io("manifest"))?;
             Ok(file)

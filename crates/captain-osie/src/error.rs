@@ -62,7 +62,9 @@ pub enum Error {
         why: String,
     },
     /// A unit that should be enabled is not in the image.
-    #[error("no unit `{unit}` in the image: add the package or overlay that brings it, or take it out of `services`")]
+    #[error(
+        "no unit `{unit}` in the image: add the package or overlay that brings it, or take it out of `services`"
+    )]
     UnknownUnit {
         /// Its name.
         unit: String,

@@ -131,7 +131,13 @@ impl Image {
     ///
     /// # Errors
     /// The path is a folder.
-    pub(crate) fn derive(&mut self, path: &str, mode: u32, bytes: impl Into<Vec<u8>>, from: &str) -> Result<(), Error> {
+    pub(crate) fn derive(
+        &mut self,
+        path: &str,
+        mode: u32,
+        bytes: impl Into<Vec<u8>>,
+        from: &str,
+    ) -> Result<(), Error> {
         if self.tree.get(path).is_some_and(|entry| entry.from.starts_with(crate::overlay::NAME)) {
             return Ok(());
         }

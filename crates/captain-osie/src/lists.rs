@@ -39,7 +39,9 @@ impl Packages {
                 section = Some(name.to_owned());
                 continue;
             }
-            let section = section.clone().ok_or_else(|| Error::malformed("packages.txt", format!("`{line}` is in no section")))?;
+            let section = section
+                .clone()
+                .ok_or_else(|| Error::malformed("packages.txt", format!("`{line}` is in no section")))?;
             sections.entry(section).or_default().push(line.to_owned());
         }
         Ok(Self(sections))

@@ -33,7 +33,11 @@ struct List {
 ///
 /// # Errors
 /// The archive or the package; or the folder cannot be written.
-pub async fn loaders(recipe: &Recipe, options: &BuildOptions, progress: &dyn Progress) -> Result<PathBuf, Error> {
+pub async fn loaders(
+    recipe: &Recipe,
+    options: &BuildOptions,
+    progress: &dyn Progress,
+) -> Result<PathBuf, Error> {
     let folder = options.cache.join("loaders");
     if is_complete(&folder) {
         return Ok(folder);
@@ -60,7 +64,9 @@ pub async fn loaders(recipe: &Recipe, options: &BuildOptions, progress: &dyn Pro
 fn is_complete(folder: &Path) -> bool {
     let Ok(text) = fs::read(folder.join(LIST)) else { return false };
     let Ok(list) = serde_json::from_slice::<List>(&text) else { return false };
-    list.files.iter().all(|(name, sum)| fs::read(folder.join(name)).is_ok_and(|bytes| Sha256::of(&bytes) == *sum))
+    list.files
+        .iter()
+        .all(|(name, sum)| fs::read(folder.join(name)).is_ok_and(|bytes| Sha256::of(&bytes) == *sum))
 }
 
 fn extract(deb: &Deb, folder: &Path, version: String) -> Result<(), Error> {

@@ -77,7 +77,8 @@ fn walk(folder: &Path, below: &str, files: &mut Vec<OverlayFile>) -> Result<(), 
     for entry in entries {
         let place = entry.path();
         let name = String::from_utf8(entry.file_name().as_bytes().to_vec());
-        let name = name.map_err(|_| Error::malformed(place.display().to_string(), "its name is not UTF-8"))?;
+        let name =
+            name.map_err(|_| Error::malformed(place.display().to_string(), "its name is not UTF-8"))?;
         let path = if below.is_empty() { name } else { format!("{below}/{name}") };
         let metadata = fs::symlink_metadata(&place).map_err(Error::io(&place))?;
         let kind = metadata.file_type();
@@ -92,7 +93,10 @@ fn walk(folder: &Path, below: &str, files: &mut Vec<OverlayFile>) -> Result<(), 
             let bytes = fs::read(&place).map_err(Error::io(&place))?;
             files.push(OverlayFile { path, node: Node::file(bytes), mode: plain_mode(&metadata) });
         } else {
-            return Err(Error::malformed(place.display().to_string(), "an overlay holds files, folders and links only"));
+            return Err(Error::malformed(
+                place.display().to_string(),
+                "an overlay holds files, folders and links only",
+            ));
         }
     }
     Ok(())
@@ -108,7 +112,11 @@ mod tests {
     fn the_embedded_overlay_has_the_first_process_and_the_agents_scripts_executable() {
         let files = embedded().unwrap();
         for path in ["init", "usr/local/bin/tink-agent-setup", "usr/lib/captain/report"] {
-            assert_eq!(files.iter().find(|file| file.path == path).map(|file| file.mode), Some(0o755), "{path}");
+            assert_eq!(
+                files.iter().find(|file| file.path == path).map(|file| file.mode),
+                Some(0o755),
+                "{path}"
+            );
         }
         let unit = files.iter().find(|file| file.path == "etc/systemd/system/tink-agent.service").unwrap();
         assert_eq!(unit.mode, 0o644);
@@ -129,11 +137,14 @@ mod tests {
         let laid = image.lay("overlay two", folder(&two).unwrap()).unwrap();
         assert_eq!(image.text("etc/link").unwrap(), Some(two.display().to_string()));
         assert_eq!(image.tree.get("etc/x").unwrap().mode, 0o755);
-        assert_eq!(laid, [Laid {
-            path: "etc/x".to_owned(),
-            sha256: Sha256::of(two.display().to_string().as_bytes()),
-            from: "overlay two".to_owned()
-        }]);
+        assert_eq!(
+            laid,
+            [Laid {
+                path: "etc/x".to_owned(),
+                sha256: Sha256::of(two.display().to_string().as_bytes()),
+                from: "overlay two".to_owned()
+            }]
+        );
     }
 
     #[test]

@@ -127,16 +127,30 @@ fn check(recipe: &Recipe) -> Result<(), Error> {
     let unsupported = |what: String| Err(Error::Unsupported { what });
     match &recipe.kernel {
         KernelSource::Debian => {}
-        KernelSource::Source => return unsupported(format!("osie `{}`: kernels are not built from source yet: use kernel = \"debian\"", recipe.name)),
+        KernelSource::Source => {
+            return unsupported(format!(
+                "osie `{}`: kernels are not built from source yet: use kernel = \"debian\"",
+                recipe.name
+            ));
+        }
         KernelSource::Path(path) => {
-            return unsupported(format!("osie `{}`: a kernel of one's own ({}) cannot be used yet: use kernel = \"debian\"", recipe.name, path.display()));
+            return unsupported(format!(
+                "osie `{}`: a kernel of one's own ({}) cannot be used yet: use kernel = \"debian\"",
+                recipe.name,
+                path.display()
+            ));
         }
     }
     if let Some(image) = recipe.containers.first() {
-        return unsupported(format!("osie `{}`: containers ({image}) cannot be put into an image yet: leave `containers` out", recipe.name));
+        return unsupported(format!(
+            "osie `{}`: containers ({image}) cannot be put into an image yet: leave `containers` out",
+            recipe.name
+        ));
     }
     match recipe.overlay.iter().find(|folder| !folder.is_dir()) {
-        Some(folder) => unsupported(format!("osie `{}`: overlay {} is not a folder", recipe.name, folder.display())),
+        Some(folder) => {
+            unsupported(format!("osie `{}`: overlay {} is not a folder", recipe.name, folder.display()))
+        }
         None => Ok(()),
     }
 }
@@ -181,14 +195,21 @@ fn kernel_package(arch: Arch) -> String {
 /// `SOURCE_DATE_EPOCH`, or the date of the newest release file.
 fn source_date(archive: &Archive) -> Result<u64, Error> {
     match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => text.parse().map_err(|_| Error::malformed("SOURCE_DATE_EPOCH", format!("`{text}` is not a number of seconds"))),
-        Err(_) => Ok(archive.releases().iter().map(|release| release.date.as_millis() / 1000).max().unwrap_or(0)),
+        Ok(text) => text.parse().map_err(|_| {
+            Error::malformed("SOURCE_DATE_EPOCH", format!("`{text}` is not a number of seconds"))
+        }),
+        Err(_) => {
+            Ok(archive.releases().iter().map(|release| release.date.as_millis() / 1000).max().unwrap_or(0))
+        }
     }
 }
 
 fn steps(recipe: &Recipe, options: &BuildOptions, resolution: &Resolution) -> Result<Vec<Step>, Error> {
     let meta = kernel_package(options.arch);
-    let kernel = resolution.packages().map(|package| &package.name).find(|name| name.starts_with("linux-image-") && **name != meta);
+    let kernel = resolution
+        .packages()
+        .map(|package| &package.name)
+        .find(|name| name.starts_with("linux-image-") && **name != meta);
     let kernel = kernel.cloned().ok_or_else(|| Error::malformed(&meta, "it does not depend on a kernel"))?;
     let (first, others): (Vec<_>, Vec<_>) = resolution
         .packages()
@@ -204,9 +225,13 @@ fn steps(recipe: &Recipe, options: &BuildOptions, resolution: &Resolution) -> Re
         Step::Kernel { package: kernel },
         Step::Modules { wanted: modules },
         Step::Skeleton,
-        Step::Overlay { source: options.overlay_dir.clone().map_or(OverlaySource::Embedded, OverlaySource::Folder) },
+        Step::Overlay {
+            source: options.overlay_dir.clone().map_or(OverlaySource::Embedded, OverlaySource::Folder),
+        },
     ];
-    steps.extend(recipe.overlay.iter().map(|folder| Step::Overlay { source: OverlaySource::Folder(folder.clone()) }));
+    steps.extend(
+        recipe.overlay.iter().map(|folder| Step::Overlay { source: OverlaySource::Folder(folder.clone()) }),
+    );
     let mut services = recipe.services.clone();
     if !recipe.ssh_authorized_keys.is_empty() {
         steps.push(Step::SshKeys { keys: recipe.ssh_authorized_keys.clone() });
@@ -220,14 +245,21 @@ fn steps(recipe: &Recipe, options: &BuildOptions, resolution: &Resolution) -> Re
         Step::Accounts { debug: options.debug },
         Step::Certificates,
         Step::Units { services },
-        Step::Write { level: options.level, files: ["vmlinuz", "initramfs"].map(|file| format!("{file}-{arch}")).to_vec() },
+        Step::Write {
+            level: options.level,
+            files: ["vmlinuz", "initramfs"].map(|file| format!("{file}-{arch}")).to_vec(),
+        },
     ]);
     Ok(steps)
 }
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "osie {} for {} from Debian {}, source date {}", self.name, self.arch, self.suite, self.source_date)?;
+        writeln!(
+            f,
+            "osie {} for {} from Debian {}, source date {}",
+            self.name, self.arch, self.suite, self.source_date
+        )?;
         for (number, step) in (1..).zip(&self.steps) {
             writeln!(f, "{number:3}. {step}")?;
             if let Step::Fetch { packages } = step {
@@ -251,8 +283,12 @@ impl fmt::Display for Step {
             Self::Kernel { package } => write!(f, "take the kernel and its modules out of {package}"),
             Self::Modules { wanted } => write!(f, "choose modules ({}) and index them", wanted.join(", ")),
             Self::Skeleton => f.write_str("make folders, device nodes and links"),
-            Self::Overlay { source: OverlaySource::Embedded } => f.write_str("lay captaind's overlay over it"),
-            Self::Overlay { source: OverlaySource::Folder(folder) } => write!(f, "lay {} over it", folder.display()),
+            Self::Overlay { source: OverlaySource::Embedded } => {
+                f.write_str("lay captaind's overlay over it")
+            }
+            Self::Overlay { source: OverlaySource::Folder(folder) } => {
+                write!(f, "lay {} over it", folder.display())
+            }
             Self::SshKeys { keys } => write!(f, "let {} keys log in by SSH", keys.len()),
             Self::Accounts { debug: false } => f.write_str("make users and groups"),
             Self::Accounts { debug: true } => f.write_str("make users and groups; root has no password"),

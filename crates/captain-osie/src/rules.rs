@@ -66,7 +66,8 @@ mod tests {
 
     #[test]
     fn the_last_line_that_matches_decides_and_folders_take_what_is_below() {
-        let rules = Rules::parse("# c\nusr/share/doc\nusr/lib/cni/*\n!usr/lib/cni/bridge\nusr/lib/**/*.a\n").unwrap();
+        let rules =
+            Rules::parse("# c\nusr/share/doc\nusr/lib/cni/*\n!usr/lib/cni/bridge\nusr/lib/**/*.a\n").unwrap();
         for (path, dropped) in [
             ("usr/share/doc", true),
             ("usr/share/doc/bash/README", true),
@@ -85,7 +86,9 @@ mod tests {
     #[test]
     fn our_own_list_is_understood_and_spares_what_must_be_there() {
         let rules = Rules::parse(include_str!("../data/drop.txt")).unwrap();
-        for path in ["usr/bin/containerd", "usr/bin/containerd-shim-runc-v2", "usr/lib/cni/bridge", "usr/bin/ctr"] {
+        for path in
+            ["usr/bin/containerd", "usr/bin/containerd-shim-runc-v2", "usr/lib/cni/bridge", "usr/bin/ctr"]
+        {
             assert!(!rules.drop(path), "{path}");
         }
         for path in ["usr/bin/containerd-stress", "usr/lib/cni/vrf", "usr/share/doc/x/copyright"] {

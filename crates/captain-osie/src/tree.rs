@@ -103,7 +103,13 @@ impl Tree {
     }
 
     /// A file with these bytes, root's.
-    pub(crate) fn write(&mut self, path: &str, mode: u32, bytes: impl Into<Vec<u8>>, from: &Arc<str>) -> Result<(), Error> {
+    pub(crate) fn write(
+        &mut self,
+        path: &str,
+        mode: u32,
+        bytes: impl Into<Vec<u8>>,
+        from: &Arc<str>,
+    ) -> Result<(), Error> {
         self.insert(path, Entry::new(Node::file(bytes), mode, from))
     }
 
@@ -127,7 +133,11 @@ impl Tree {
     pub(crate) fn file(&self, path: &str) -> Option<&Arc<Content>> {
         match &self.entries.get(&self.resolve(path, true)?)?.node {
             Node::File(content) => Some(content),
-            Node::Directory | Node::Symlink(_) | Node::CharDevice { .. } | Node::BlockDevice { .. } | Node::Fifo => None,
+            Node::Directory
+            | Node::Symlink(_)
+            | Node::CharDevice { .. }
+            | Node::BlockDevice { .. }
+            | Node::Fifo => None,
         }
     }
 
@@ -140,7 +150,9 @@ impl Tree {
     pub(crate) fn below<'a>(&'a self, path: &str) -> impl Iterator<Item = (&'a str, &'a Entry)> + use<'a> {
         let start = format!("{path}/");
         let range = self.entries.range(start.clone()..);
-        range.take_while(move |(path, _)| path.starts_with(&start)).map(|(path, entry)| (path.as_str(), entry))
+        range
+            .take_while(move |(path, _)| path.starts_with(&start))
+            .map(|(path, entry)| (path.as_str(), entry))
     }
 
     fn is_directory(&self, path: &str) -> bool {
@@ -153,7 +165,8 @@ impl Tree {
     }
 
     fn resolve_parent(&self, path: &str, from: &Arc<str>) -> Result<String, Error> {
-        let wrong = |why: &str| Error::Path { path: path.to_owned(), from: from.to_string(), why: why.to_owned() };
+        let wrong =
+            |why: &str| Error::Path { path: path.to_owned(), from: from.to_string(), why: why.to_owned() };
         if path.is_empty() || path.split('/').any(|part| matches!(part, "" | "." | "..")) {
             return Err(wrong("not a plain path below the root"));
         }

@@ -82,7 +82,8 @@ fn preset(line: &str) -> Option<Preset> {
 
 /// The path of a unit's file; for an instance (`getty@tty1.service`) that of its template.
 fn find(image: &Image, unit: &str) -> Option<String> {
-    let template = unit.split_once('@').and_then(|(name, rest)| Some(format!("{name}@.{}", rest.rsplit_once('.')?.1)));
+    let template =
+        unit.split_once('@').and_then(|(name, rest)| Some(format!("{name}@.{}", rest.rsplit_once('.')?.1)));
     let names = [Some(unit.to_owned()), template];
     let places = names.iter().flatten().flat_map(|name| FOLDERS.map(|folder| format!("{folder}/{name}")));
     places.into_iter().find(|path| image.tree.file(path).is_some())
@@ -113,7 +114,11 @@ fn links(unit: &str, path: &str, install: &Install) -> Vec<Link> {
     let below = |target: &str, kind: &str| format!("etc/systemd/system/{target}.{kind}/{unit}");
     let wants = install.wanted_by.iter().map(|by| below(by, "wants"));
     let requires = install.required_by.iter().map(|by| below(by, "requires"));
-    let aliases = install.aliases.iter().filter(|alias| *alias != unit).map(|alias| format!("etc/systemd/system/{alias}"));
+    let aliases = install
+        .aliases
+        .iter()
+        .filter(|alias| *alias != unit)
+        .map(|alias| format!("etc/systemd/system/{alias}"));
     wants.chain(requires).chain(aliases).map(|link| (link, target.clone())).collect()
 }
 
@@ -141,7 +146,11 @@ mod tests {
     #[test]
     fn presets_and_services_become_links_as_systemctl_would_make_them() {
         let (_folder, mut image) = image();
-        write(&mut image, "etc/systemd/system-preset/00.preset", "enable a.service\ndisable b.service\nenable gone.service\n");
+        write(
+            &mut image,
+            "etc/systemd/system-preset/00.preset",
+            "enable a.service\ndisable b.service\nenable gone.service\n",
+        );
         write(&mut image, "usr/lib/systemd/system-preset/90.preset", "enable b.service\n");
         let a = "[Unit]\nAfter=x\n[Install]\nWantedBy=multi-user.target x.target\nAlias=alias.service\nAlso=a.socket\n";
         write(&mut image, "usr/lib/systemd/system/a.service", a);

@@ -32,7 +32,8 @@ impl Groups {
                 continue;
             }
             let group = name.as_ref().and_then(|name| groups.get_mut(name));
-            let group = group.ok_or_else(|| Error::malformed("groups of modules", format!("`{line}` is in no group")))?;
+            let group = group
+                .ok_or_else(|| Error::malformed("groups of modules", format!("`{line}` is in no group")))?;
             let (takes, path) = line.strip_prefix('!').map_or((true, line), |path| (false, path));
             group.0.push((takes, path.to_owned()));
         }
@@ -54,7 +55,9 @@ impl Group {
     /// Whether the module at `path` (`kernel/.../x.ko`) is in it.
     pub(crate) fn takes(&self, path: &str) -> bool {
         let plain = path.strip_suffix(".ko").unwrap_or(path);
-        let covers = |rule: &str| plain.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let covers = |rule: &str| {
+            plain.strip_prefix(rule).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
         self.0.iter().rev().find(|(_, rule)| covers(rule)).is_some_and(|(takes, _)| *takes)
     }
 }
@@ -62,7 +65,8 @@ impl Group {
 /// The up to three names that are most like `wanted`, the likest first; none that are too far off.
 pub(crate) fn nearest(wanted: &str, names: impl Iterator<Item = String>) -> Vec<String> {
     let limit = 1 + wanted.len() / 3;
-    let mut near: Vec<_> = names.map(|name| (distance(wanted, &name), name)).filter(|(far, _)| *far <= limit).collect();
+    let mut near: Vec<_> =
+        names.map(|name| (distance(wanted, &name), name)).filter(|(far, _)| *far <= limit).collect();
     near.sort_unstable();
     near.into_iter().take(3).map(|(_, name)| name).collect()
 }
@@ -87,7 +91,8 @@ mod tests {
 
     #[test]
     fn a_group_takes_folders_and_single_modules_and_leaves_out_what_it_says() {
-        let groups = Groups::parse("[net]\nkernel/net\n!kernel/net/old\nkernel/drivers/tun\n[x]\nkernel/x\n").unwrap();
+        let groups =
+            Groups::parse("[net]\nkernel/net\n!kernel/net/old\nkernel/drivers/tun\n[x]\nkernel/x\n").unwrap();
         let net = groups.get("net").unwrap();
         for (path, taken) in [
             ("kernel/net/a.ko", true),

@@ -82,7 +82,8 @@ impl Node {
 
     /// Appends the node after its children; returns its offset with the flags of what it has.
     fn encode(&self, out: &mut Vec<u8>) -> u32 {
-        let children: BTreeMap<u8, u32> = self.children.iter().map(|(byte, node)| (*byte, node.encode(out))).collect();
+        let children: BTreeMap<u8, u32> =
+            self.children.iter().map(|(byte, node)| (*byte, node.encode(out))).collect();
         // Indices are a few MB; the format's offsets have 28 bits.
         let mut offset = out.len() as u32;
         if !self.prefix.is_empty() {
@@ -162,9 +163,13 @@ mod tests {
     #[test]
     fn names_are_found_with_their_values_in_order_of_priority() {
         let mut index = Index::default();
-        for (key, value, priority) in
-            [("e1000", "late", 9), ("e1000", "early", 1), ("e1000e", "x", 2), ("e", "y", 3), ("virtio_net", "v", 4)]
-        {
+        for (key, value, priority) in [
+            ("e1000", "late", 9),
+            ("e1000", "early", 1),
+            ("e1000e", "x", 2),
+            ("e", "y", 3),
+            ("virtio_net", "v", 4),
+        ] {
             index.insert(key, value, priority);
         }
         let bytes = index.encode();
@@ -185,10 +190,11 @@ mod tests {
         index.insert("ad", "", 0);
         let bytes = index.encode();
         let leaf = [0, 0, 0, 1, 0, 0, 0, 0, 0];
-        let mut expected = vec![0xb0, 0x07, 0xf4, 0x57, 0, 2, 0, 1, 0xa0, 0, 0, 30];
+        let mut expected = vec![0xb0, 0x07, 0xf4, 0x57, 0, 2, 0, 1, 0x20, 0, 0, 44];
         expected.extend(leaf);
         expected.extend(leaf);
-        expected.extend([b'a', 0, b'b', b'd', 0x40, 0, 0, 12, 0, 0, 0, 0, 0x40, 0, 0, 21]);
+        expected.extend([b'b', b'd', 0x40, 0, 0, 12, 0, 0, 0, 0, 0x40, 0, 0, 21]);
+        expected.extend([b'a', b'a', 0x20, 0, 0, 30]);
         assert_eq!(bytes, expected);
     }
 }

@@ -78,7 +78,12 @@ impl Shelf {
     ///
     /// # Errors
     /// [`Error::UnknownModule`] with similar names; a module that is damaged or misses another one.
-    pub(crate) fn select(&self, wanted: &[String], groups: &Groups, pool: &mut Pool) -> Result<Selection, Error> {
+    pub(crate) fn select(
+        &self,
+        wanted: &[String],
+        groups: &Groups,
+        pool: &mut Pool,
+    ) -> Result<Selection, Error> {
         let mut queue = self.named(wanted, groups)?;
         let mut chosen = Selection::new();
         while let Some(name) = queue.pop_first() {
@@ -88,7 +93,10 @@ impl Shelf {
             let soft = module.info.soft_names().filter(|name| self.modules.contains_key(name));
             let more: Vec<_> = needed.chain(soft).filter(|name| !chosen.contains_key(name)).collect();
             if let Some(missing) = more.iter().find(|name| !self.modules.contains_key(*name)) {
-                return Err(Error::malformed(&stored.path, format!("it depends on `{missing}`, which is not in the package")));
+                return Err(Error::malformed(
+                    &stored.path,
+                    format!("it depends on `{missing}`, which is not in the package"),
+                ));
             }
             queue.extend(more);
             chosen.insert(name, module);
@@ -152,7 +160,12 @@ impl Shelf {
 
 /// The path without the suffix of a compression, and that compression; nothing where it is no module.
 fn unpacked(path: &str) -> Option<(&str, Packing)> {
-    let known = [(".ko", Packing::None), (".ko.xz", Packing::Xz), (".ko.zst", Packing::Zstd), (".ko.gz", Packing::Gzip)];
+    let known = [
+        (".ko", Packing::None),
+        (".ko.xz", Packing::Xz),
+        (".ko.zst", Packing::Zstd),
+        (".ko.gz", Packing::Gzip),
+    ];
     let (suffix, packing) = known.into_iter().find(|(suffix, _)| path.ends_with(suffix))?;
     Some((&path[..path.len() - suffix.len() + ".ko".len()], packing))
 }

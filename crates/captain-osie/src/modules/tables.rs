@@ -17,8 +17,14 @@ pub(crate) fn tables(chosen: &Selection, shelf: &Shelf) -> BTreeMap<&'static str
         ("modules.dep.bin", dep_bin.encode()),
         ("modules.alias.bin", aliases(chosen, &ranks).encode()),
         ("modules.symbols.bin", symbols(chosen, &ranks).encode()),
-        ("modules.softdep", lines("softdep", chosen, &ranks, |name| &chosen[name].info.softdeps).into_bytes()),
-        ("modules.weakdep", lines("weakdep", chosen, &ranks, |name| &chosen[name].info.weakdeps).into_bytes()),
+        (
+            "modules.softdep",
+            lines("softdep", chosen, &ranks, |name| &chosen[name].info.softdeps).into_bytes(),
+        ),
+        (
+            "modules.weakdep",
+            lines("weakdep", chosen, &ranks, |name| &chosen[name].info.weakdeps).into_bytes(),
+        ),
         ("modules.devname", device_names(chosen, &ranks).into_bytes()),
         ("modules.builtin.bin", builtin(shelf).encode()),
         ("modules.builtin.alias.bin", builtin_aliases(shelf).encode()),
@@ -34,7 +40,8 @@ pub(crate) fn tables(chosen: &Selection, shelf: &Shelf) -> BTreeMap<&'static str
 /// Chosen modules in the order of `modules.order`, then by name: where several answer to an alias,
 /// the kernel's own order decides which is tried first.
 fn ranks<'a>(chosen: &'a Selection, shelf: &'a Shelf) -> Vec<&'a str> {
-    let places: BTreeMap<String, usize> = shelf.order().enumerate().map(|(at, path)| (name_of(path), at)).collect();
+    let places: BTreeMap<String, usize> =
+        shelf.order().enumerate().map(|(at, path)| (name_of(path), at)).collect();
     let mut names: Vec<_> = chosen.keys().map(String::as_str).collect();
     names.sort_by_key(|name| (places.get(*name).copied().unwrap_or(usize::MAX), *name));
     names
