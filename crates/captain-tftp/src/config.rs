@@ -22,7 +22,7 @@ pub struct EngineConfig {
     pub max_per_client: usize,
     /// How often the same datagrams are sent again before a transfer fails.
     pub retries: u32,
-    /// A transfer fails when its client was silent, or its file gave nothing, for this long.
+    /// A transfer fails when its client acknowledged nothing new, or its file gave nothing, for this long.
     pub idle: Duration,
     /// How long running transfers may go on after shutdown began.
     pub drain: Duration,

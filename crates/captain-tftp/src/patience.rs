@@ -15,12 +15,14 @@ pub(crate) struct Patience {
     fixed: Option<Duration>,
     /// Smoothed round trip and its variation.
     known: Option<(Duration, Duration)>,
+    /// A guess at the round trip, where it could not be measured.
+    guess: Duration,
     current: Duration,
 }
 
 impl Patience {
     pub(crate) fn new(fixed: Option<Duration>) -> Self {
-        Self { fixed, known: None, current: fixed.unwrap_or(FIRST) }
+        Self { fixed, known: None, guess: Duration::ZERO, current: fixed.unwrap_or(FIRST) }
     }
 
     /// How long to wait now.
@@ -28,9 +30,14 @@ impl Patience {
         self.current
     }
 
-    /// The smoothed round trip time; zero before the first was measured.
+    /// The smoothed round trip time, or the guess at it; zero before anything came back.
     pub(crate) fn round_trip(&self) -> Duration {
-        self.known.map_or(Duration::ZERO, |(smooth, _)| smooth)
+        self.known.map_or(self.guess, |(smooth, _)| smooth)
+    }
+
+    /// An answer to something that was sent more than once came so long after the last time.
+    pub(crate) fn guessed(&mut self, round_trip: Duration) {
+        self.guess = round_trip;
     }
 
     /// A round trip of something that was sent once only (Karn).

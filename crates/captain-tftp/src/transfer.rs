@@ -12,12 +12,15 @@ use crate::options::Terms;
 use crate::patience::Patience;
 use crate::wire::{self, Code, HEADER, Reply};
 
+/// Least time between answers to the same complaint, before they become rarer still.
+const COMPLAINT: Duration = Duration::from_micros(500);
+
 /// When a transfer gives up.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// How often the same datagrams are sent again.
     pub retries: u32,
-    /// How long the client may be silent, or the file give nothing.
+    /// How long nothing new may be acknowledged, or the file give nothing.
     pub idle: Duration,
 }
 
@@ -68,11 +71,13 @@ pub struct Transfer {
     bytes: u64,
     patience: Patience,
     sent_at: Duration,
-    heard_at: Duration,
+    /// When the client last acknowledged something new.
+    progress_at: Duration,
     /// What is out was sent more than once: its round trip says nothing.
     repeated: bool,
-    /// Sent again without progress, and asked for again.
+    /// Without progress: sent again after silence, sent again because the client said so, asked for again.
     attempts: u32,
+    complaints: u32,
     begged: u32,
     /// The client acknowledged something, and acknowledged data.
     began: bool,
@@ -101,9 +106,10 @@ impl Transfer {
             bytes: 0,
             patience,
             sent_at: now,
-            heard_at: now,
+            progress_at: now,
             repeated: false,
             attempts: 0,
+            complaints: 0,
             begged: 0,
             began: false,
             got_data: false,
@@ -131,7 +137,7 @@ impl Transfer {
 
     /// When [`Self::handle_timeout`] is due; `None` when it is over.
     pub fn deadline(&self) -> Option<Duration> {
-        let idle = self.heard_at + self.limits.idle;
+        let idle = self.progress_at + self.limits.idle;
         match self.phase {
             Phase::Over(_) => None,
             // While blocks are still being read, the client cannot be late.
@@ -190,7 +196,6 @@ impl Transfer {
     /// Takes a datagram of the client.
     pub fn handle(&mut self, now: Duration, datagram: &[u8]) {
         let Some(reply) = Reply::parse(datagram) else { return };
-        self.heard_at = now;
         match (&self.phase, reply) {
             (Phase::Over(_), _) => {}
             (_, Reply::Error { .. }) if self.terms.told_size && !self.got_data => self.finish(End::Probe),
@@ -208,13 +213,19 @@ impl Transfer {
         if self.deadline().is_none_or(|deadline| now < deadline) {
             return;
         }
-        if now >= self.heard_at + self.limits.idle {
-            let who = if self.wants_block() { "the file gave nothing" } else { "the client was silent" };
+        if now >= self.progress_at + self.limits.idle {
+            let who =
+                if self.wants_block() { "the file gave nothing" } else { "the client acknowledged nothing" };
             let seconds = self.limits.idle.as_secs();
             return self.abort(Code::Undefined as u16, &format!("{who} for {seconds} s"));
         }
         self.patience.back_off();
-        self.send_again();
+        self.attempts += 1;
+        if self.attempts > self.limits.retries {
+            return self.give_up();
+        }
+        self.count_first_data();
+        self.rewind();
     }
 
     /// Tells that the same request came once more.
@@ -242,6 +253,7 @@ impl Transfer {
     }
 
     fn accepted(&mut self, now: Duration) {
+        self.measure(now);
         self.progress(now);
         self.phase = Phase::Sending;
         self.repeated = false;
@@ -257,12 +269,8 @@ impl Transfer {
     }
 
     fn advance(&mut self, now: Duration, count: usize) {
-        if count == self.window.len() {
-            self.progress(now);
-        } else {
-            self.began = true;
-            self.attempts = 0;
-        }
+        self.measure(now);
+        self.progress(now);
         self.got_data = true;
         for block in self.window.drain(..count) {
             self.bytes += (block.len() - HEADER) as u64;
@@ -283,37 +291,50 @@ impl Transfer {
     /// The client has nothing of this window. In lock-step that is an old acknowledgement, or one sent twice.
     fn missed(&mut self, now: Duration) {
         if self.terms.window_size > 1 && !self.window.is_empty() && self.is_news(now) {
-            self.send_again();
+            if now.saturating_sub(self.sent_at) >= self.patience.wait() / 2 {
+                self.count_first_data();
+            }
+            self.complaints += 1;
+            self.rewind();
         }
     }
 
-    /// Whether an acknowledgement can be an answer to what was sent last, and not to what went before it.
+    /// Whether an acknowledgement can be an answer to what was sent last, and not to what went before it. Some clients
+    /// acknowledge each block that they cannot use: whoever complains again is answered less and less often.
     fn is_news(&self, now: Duration) -> bool {
-        now.saturating_sub(self.sent_at) >= self.patience.round_trip() / 2
+        let half = self.patience.round_trip() / 2;
+        let quiet = match self.complaints {
+            0 => half,
+            count => half.max(COMPLAINT) * (1 << count.min(16)),
+        };
+        now.saturating_sub(self.sent_at) >= quiet.min(self.patience.wait())
+    }
+
+    fn measure(&mut self, now: Duration) {
+        let round_trip = now.saturating_sub(self.sent_at);
+        if self.repeated { self.patience.guessed(round_trip) } else { self.patience.measured(round_trip) }
     }
 
     fn progress(&mut self, now: Duration) {
-        if !self.repeated {
-            self.patience.measured(now.saturating_sub(self.sent_at));
-        }
+        self.progress_at = now;
         self.began = true;
         self.attempts = 0;
+        self.complaints = 0;
     }
 
-    fn send_again(&mut self) {
-        if self.attempts >= self.limits.retries {
-            let what = match (&self.phase, self.ended) {
-                (Phase::Offering, _) => "the options were never acknowledged".to_owned(),
-                (_, true) if self.window.len() <= 1 => "the last block was never acknowledged".to_owned(),
-                _ => format!("block {} was never acknowledged", self.base),
-            };
-            return self.abort(Code::Undefined as u16, &what);
-        }
-        self.attempts += 1;
+    fn count_first_data(&mut self) {
         if self.phase == Phase::Sending && !self.got_data {
             self.first_data_lost += 1;
         }
-        self.rewind();
+    }
+
+    fn give_up(&mut self) {
+        let what = match (&self.phase, self.ended) {
+            (Phase::Offering, _) => "the options were never acknowledged".to_owned(),
+            (_, true) if self.window.len() <= 1 => "the last block was never acknowledged".to_owned(),
+            _ => format!("block {} was never acknowledged", self.base),
+        };
+        self.abort(Code::Undefined as u16, &what);
     }
 
     fn rewind(&mut self) {

@@ -197,7 +197,7 @@ fn run(content: &[u8], options: &str, link: Link, manner: Manner, seed: u64) -> 
             }
         }
         transfer.handle_timeout(now);
-        assert!(order < 2_000_000, "it never ends");
+        assert!(order < 1_000_000, "it never ends");
     }
     Ran { end: transfer.end().cloned(), got: client.got, took: now, sent }
 }
@@ -311,6 +311,8 @@ fn every_file_arrives_whole_over_every_link_to_every_client() {
             let complete = ran.end == Some(End::Complete { bytes: *size as u64 });
             assert!(complete || (lost_last && link.loss > 0), "{name} (seed {seed}): {:?}", ran.end);
             assert!(ran.got == content, "{name} (seed {seed}): the content differs");
+            let least = size / terms(options, 0).block_size + 2;
+            assert!(ran.sent < least * 6 + 40, "{name} (seed {seed}): {} datagrams for {least}", ran.sent);
             if *size > 1 << 20 {
                 break;
             }
@@ -429,7 +431,7 @@ fn even_the_longest_timeout_holds_a_place_for_two_minutes_only() {
     let mut desk = Desk::new("timeout 255 ", 2000);
     desk.sent(0);
     assert_eq!(desk.timeout(), (120_000, vec![-1]));
-    assert_eq!(desk.failed(), "the client was silent for 120 s");
+    assert_eq!(desk.failed(), "the client acknowledged nothing for 120 s");
 }
 
 #[test]
@@ -504,7 +506,8 @@ fn an_acknowledgement_in_the_window_means_a_gap_and_the_rest_goes_out_again_at_o
     assert_eq!(desk.ack(20, 2), [3, 4, 5, 6], "RFC 7440 section 4");
     assert_eq!(desk.ack(21, 2), [0; 0], "the same once more is no news yet");
     assert_eq!(desk.ack(40, 2), [3, 4, 5, 6], "a round trip later it is");
-    assert_eq!(desk.ack(50, 6), [7, 8, 9, 10]);
+    assert_eq!(desk.ack(46, 2), [0; 0], "and complaints are answered less and less often");
+    assert_eq!(desk.ack(60, 6), [7, 8, 9, 10]);
 }
 
 #[test]
