@@ -1,0 +1,104 @@
+//! Configuration and flags -> what the servers are told.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use captain_config::Config;
+use captain_model::{DhcpMode, Subnet};
+use captain_server::{DhcpSettings, Https, InterfaceSpec, Settings, SyslogSettings, TftpSettings};
+
+use crate::exit::Failure;
+use crate::interfaces::{self, Interface};
+
+/// The interfaces to serve: the named ones, else the one with the default route.
+///
+/// # Errors
+/// 69, naming the interfaces there are.
+pub(crate) fn choose_interfaces(names: &[String]) -> Result<Vec<Interface>, Failure> {
+    let all = interfaces::all()?;
+    if !names.is_empty() {
+        return names.iter().map(|name| named(name, &all)).collect();
+    }
+    let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+    match interfaces::with_default_route(&routes) {
+        Some((name, _)) => Ok(vec![named(&name, &all)?]),
+        None => Err(Failure::unavailable(format!(
+            "no interface has the default route: name one with -i (there is: {})",
+            names_of(&all)
+        ))),
+    }
+}
+
+fn named(name: &str, all: &[Interface]) -> Result<Interface, Failure> {
+    all.iter().find(|interface| interface.name == name).cloned().ok_or_else(|| {
+        Failure::unavailable(format!(
+            "interface `{name}` is not there or has no IPv4 address; with an address there is: {}",
+            names_of(all)
+        ))
+    })
+}
+
+fn names_of(all: &[Interface]) -> String {
+    all.iter().map(|interface| interface.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// The subnets of the configuration, else one for each interface.
+pub(crate) fn subnets(config: &Config, interfaces: &[Interface]) -> Vec<Subnet> {
+    if !config.dhcp.subnets.is_empty() {
+        return config.dhcp.subnets.clone();
+    }
+    let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
+    let dns = interfaces::name_servers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
+    let gateway = interfaces::with_default_route(&routes).map(|(_, gateway)| gateway);
+    interfaces.iter().map(|one| interfaces::implied_subnet(one, gateway, dns.clone())).collect()
+}
+
+/// The interface as the server is told it, with the configured address in the place of its own.
+fn spec(interface: &Interface, address: Option<Ipv4Addr>) -> InterfaceSpec {
+    InterfaceSpec {
+        name: interface.name.clone(),
+        index: interface.index,
+        address: address.unwrap_or(interface.address),
+        network: interface.network.trunc(),
+    }
+}
+
+/// Everything the server needs to know.
+pub(crate) fn settings(
+    config: Config,
+    interfaces: &[Interface],
+    mode: DhcpMode,
+    folders: Folders,
+) -> Result<Settings, Failure> {
+    let mut settings = Settings::new(folders.state, &folders.cache, Arc::new(config.inventory.clone()));
+    settings.interfaces = interfaces.iter().map(|one| spec(one, config.server.address)).collect();
+    settings.http_port = config.server.http_port;
+    settings.dhcp = DhcpSettings { mode, subnets: subnets(&config, interfaces), ..DhcpSettings::default() };
+    settings.tftp = config.tftp.enabled.then(|| TftpSettings {
+        port: config.tftp.port,
+        block_size: config.tftp.block_size,
+        window_size: config.tftp.window_size,
+        single_port: config.tftp.single_port,
+        root: config.tftp.root,
+    });
+    settings.syslog =
+        SyslogSettings { receive: config.syslog.enabled, port: config.syslog.port, host: config.syslog.host };
+    settings.https =
+        config.server.https.map(|https| Https { port: https.port, cert: https.cert, key: https.key });
+    if let Some(loaders) = config.server.loaders {
+        settings.loaders_dir = loaders;
+    }
+    if !config.registry.enabled {
+        settings.images_dir = None;
+    }
+    settings.trusted_proxies = config.server.trusted_proxies;
+    Ok(settings)
+}
+
+/// Where the daemon keeps its files.
+#[derive(Clone, Debug)]
+pub(crate) struct Folders {
+    pub(crate) state: PathBuf,
+    pub(crate) cache: PathBuf,
+}

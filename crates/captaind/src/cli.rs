@@ -1,0 +1,393 @@
+//! The command line: one table that drives flags, help, man page and completions.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use captain_model::{Arch, BootStage, DhcpMode, Firmware, Mac};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// A netboot appliance for bare metal in one daemon.
+///
+/// Machines on the network go from power-on to the Tinkerbell agent, running in memory: captaind answers
+/// DHCP or ProxyDHCP, serves TFTP and HTTP, builds the in-memory OS (OSIE) they boot, and gives each its own
+/// kernel command line.
+#[derive(Debug, Parser)]
+#[command(name = "captaind", version, propagate_version = true, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the appliance; builds the default OSIE first where there is none
+    #[command(after_help = SERVE_EXAMPLE)]
+    Serve(ServeArgs),
+    /// Build an OSIE: kernel, initramfs and a manifest of everything in them
+    #[command(after_help = BUILD_EXAMPLE)]
+    Build(BuildArgs),
+    /// Print what `build` would do; touches nothing
+    #[command(after_help = PLAN_EXAMPLE)]
+    Plan(PlanArgs),
+    /// Boot virtual machines with real firmware in a private network on this box
+    #[command(after_help = LAB_EXAMPLE)]
+    Lab(LabArgs),
+    /// Validate the configuration: every fault with its line
+    #[command(after_help = "Example: captaind check -c captaind.toml")]
+    Check(CheckArgs),
+    /// What would this machine be sent, and why
+    #[command(after_help = "Example: captaind explain 52:54:00:00:00:01 --firmware uefi --stage cmdline")]
+    Explain(ExplainArgs),
+    /// Container images that the built-in registry serves
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// Ask the running daemon how it is
+    #[command(after_help = "Example: captaind status --json")]
+    Status(ApiArgs),
+    /// Machines that the running daemon knows or has seen, and how far each booted
+    #[command(after_help = "Example: captaind machines --server http://192.168.50.1:7080")]
+    Machines(ApiArgs),
+    /// What happened: DHCP replies, transfers, boot stages
+    #[command(after_help = "Example: captaind events --follow")]
+    Events(EventsArgs),
+    /// Syslog messages that a machine sent
+    #[command(after_help = "Example: captaind logs 52:54:00:00:00:01")]
+    Logs(LogsArgs),
+    /// Print completions for a shell
+    #[command(after_help = "Example: captaind completions bash > /etc/bash_completion.d/captaind")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example: captaind man | man -l -")]
+    Man,
+}
+
+const SERVE_EXAMPLE: &str = "\
+Examples:
+  captaind serve                               everything by default, on the interface with the default route
+  captaind serve -i eth1 --mode dynamic        give out addresses on eth1
+  captaind serve -i eth1 --mode auto-proxy     beside the network's own DHCP server";
+
+const BUILD_EXAMPLE: &str = "\
+Examples:
+  captaind build -o out                        vmlinuz-x86_64, initramfs-x86_64 and their manifest in out/
+  captaind build --profile rack --level 19     the OSIE that profile `rack` names, as small as it gets";
+
+const PLAN_EXAMPLE: &str = "Example: captaind plan --json | jq '.packages[].name'";
+
+const LAB_EXAMPLE: &str = "\
+Examples:
+  captaind lab                                 one BIOS machine, from power-on to the agent
+  captaind lab --machines 2 --firmware bios --firmware uefi --firmware uefi-http --json
+  captaind lab --agent-image tink-agent.tar    with a real agent image (docker save)";
+
+/// Which configuration.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ConfigArgs {
+    /// Configuration file [default: ./captaind.toml, else /etc/captaind/captaind.toml, else none]
+    #[arg(short, long, value_name = "FILE", env = "CAPTAIND_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Where files are kept.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct CacheArgs {
+    /// Downloads, built OSIEs and images [default: /var/cache/captaind, or ~/.cache/captaind]
+    #[arg(long, value_name = "DIR", env = "CAPTAIND_CACHE_DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Interface to serve on; may be repeated [default: the one with the default route]
+    #[arg(short, long, value_name = "IFACE", env = "CAPTAIND_INTERFACE", value_delimiter = ',')]
+    pub(crate) interface: Vec<String>,
+    /// DHCP mode
+    #[arg(long, value_enum, env = "CAPTAIND_MODE")]
+    pub(crate) mode: Option<ModeName>,
+    /// Leases and history [default: /var/lib/captaind, or ~/.local/state/captaind]
+    #[arg(long, value_name = "DIR", env = "CAPTAIND_STATE_DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+    /// Log lines as JSON
+    #[arg(long, env = "CAPTAIND_JSON")]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct RecipeArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// CPU architecture; may be repeated [default: amd64]
+    #[arg(long, env = "CAPTAIND_ARCH", value_delimiter = ',')]
+    pub(crate) arch: Vec<Arch>,
+    /// Build the OSIE that this profile names
+    #[arg(long, value_name = "PROFILE", env = "CAPTAIND_PROFILE", default_value = "default")]
+    pub(crate) profile: String,
+    /// zstd level; 19 for the smallest image, lower for a faster build
+    #[arg(long, env = "CAPTAIND_LEVEL", value_parser = clap::value_parser!(i32).range(1..=22))]
+    pub(crate) level: Option<i32>,
+    /// Use only what the cache holds
+    #[arg(long, env = "CAPTAIND_OFFLINE")]
+    pub(crate) offline: bool,
+    /// Debug image: root logs in on the consoles without a password
+    #[arg(long, env = "CAPTAIND_DEBUG")]
+    pub(crate) debug: bool,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BuildArgs {
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArgs,
+    /// Where the image goes [default: the cache, where `serve` looks for it]
+    #[arg(short, long, value_name = "DIR", env = "CAPTAIND_OUTPUT")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print the manifest as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) recipe: RecipeArgs,
+    /// Print the plan as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LabArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Machines of each firmware
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub(crate) machines: u8,
+    /// Firmware of the machines; may be repeated [default: bios]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    pub(crate) firmware: Vec<LabFirmware>,
+    /// The stage that every machine has to reach
+    #[arg(long, value_name = "STAGE", default_value = "agent")]
+    pub(crate) until: BootStage,
+    /// How long the whole lab may take
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    /// Print the result as one JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// More kernel arguments for every machine
+    #[arg(long, value_name = "ARGUMENTS")]
+    pub(crate) append: Option<String>,
+    /// DHCP mode; the proxy modes run dnsmasq as the network's DHCP server
+    #[arg(long, value_enum, default_value = "dynamic")]
+    pub(crate) mode: ModeName,
+    /// Folder with vmlinuz-<arch> and initramfs-<arch> [default: the default OSIE, built where there is none]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) osie: Option<PathBuf>,
+    /// Image archive of a real agent (docker save, OCI layout) [default: a stand-in that reports back]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) agent_image: Option<PathBuf>,
+    /// Run the daemon without its registry, to see what a machine says that cannot pull its agent
+    #[arg(long)]
+    pub(crate) no_registry: bool,
+    /// Memory of each machine, MiB
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(512..))]
+    pub(crate) memory: Option<u32>,
+    /// Machines that boot at the same time [default: one for each CPU, at least 2]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) parallel: Option<u16>,
+    /// Write every frame on the lab's network to a capture file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcap: Option<PathBuf>,
+    /// Keep the run's folder (consoles, configuration, state) also when all went well
+    #[arg(long)]
+    pub(crate) keep: bool,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+    /// The files are there: enter the private network (captaind starts itself with this)
+    #[arg(long, hide = true)]
+    pub(crate) prepared: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Print the faults as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// The machine's MAC address, in any spelling
+    pub(crate) mac: Mac,
+    /// Firmware that asks
+    #[arg(long, default_value = "bios")]
+    pub(crate) firmware: Firmware,
+    /// Which part of the boot
+    #[arg(long, value_enum, default_value = "all")]
+    pub(crate) stage: ExplainStage,
+    /// Address of the relay that forwards the request
+    #[arg(long, value_name = "IP")]
+    pub(crate) relay: Option<Ipv4Addr>,
+    /// DHCP mode, instead of the configuration's
+    #[arg(long, value_enum)]
+    pub(crate) mode: Option<ModeName>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ImageCommand {
+    /// Import an image archive: docker save (also gzipped), or an OCI layout (folder or tar)
+    #[command(
+        after_help = "Example: docker save tink-agent:latest -o agent.tar && captaind image import agent.tar"
+    )]
+    Import(ImageImportArgs),
+    /// List the images that the registry serves
+    #[command(after_help = "Example: captaind image list --json")]
+    List(ImageListArgs),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ImageImportArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+    /// The archive or folder
+    pub(crate) file: PathBuf,
+    /// Serve it under this name:tag, instead of the archive's own
+    #[arg(long, value_name = "NAME:TAG")]
+    pub(crate) name: Option<String>,
+    /// Print what was imported as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ImageListArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+    /// Print the list as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Which running daemon.
+#[derive(Args, Debug)]
+pub(crate) struct ApiArgs {
+    /// Base URL of the daemon's HTTP server
+    #[arg(long, value_name = "URL", env = "CAPTAIND_SERVER", default_value = "http://127.0.0.1:7080")]
+    pub(crate) server: String,
+    /// Print the daemon's answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct EventsArgs {
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+    /// Stay, and print what happens from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct LogsArgs {
+    #[command(flatten)]
+    pub(crate) api: ApiArgs,
+    /// The machine's MAC address
+    pub(crate) mac: Mac,
+}
+
+/// [`DhcpMode`] on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ModeName {
+    Auto,
+    Dynamic,
+    Reservation,
+    Proxy,
+    AutoProxy,
+    Disabled,
+}
+
+impl From<ModeName> for DhcpMode {
+    fn from(name: ModeName) -> Self {
+        match name {
+            ModeName::Auto => Self::Auto,
+            ModeName::Dynamic => Self::Dynamic,
+            ModeName::Reservation => Self::Reservation,
+            ModeName::Proxy => Self::Proxy,
+            ModeName::AutoProxy => Self::AutoProxy,
+            ModeName::Disabled => Self::Disabled,
+        }
+    }
+}
+
+/// Firmware of a lab machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LabFirmware {
+    /// SeaBIOS with an iPXE option ROM
+    Bios,
+    /// OVMF, booting by PXE
+    Uefi,
+    /// OVMF, booting by HTTP
+    UefiHttp,
+}
+
+/// What `explain` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExplainStage {
+    /// The DHCP reply, option by option
+    Dhcp,
+    /// The boot script
+    Script,
+    /// The kernel command line
+    Cmdline,
+    /// All of them
+    All,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("{error}: write a time such as 90s or 10m"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_table_of_commands_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example() {
+        fn walk(command: &clap::Command) {
+            for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
+                let groups = sub.has_subcommands();
+                let example = sub.get_after_help().is_some_and(|help| help.to_string().contains("Example"));
+                assert!(groups || example, "`{}` has no example", sub.get_name());
+                walk(sub);
+            }
+        }
+        walk(&Cli::command());
+    }
+}

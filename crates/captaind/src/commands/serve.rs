@@ -1,0 +1,86 @@
+//! `captaind serve`: parse -> bind -> give up root -> build what is missing -> run -> drain.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use captain_model::DhcpMode;
+use captain_server::{BindError, BindErrorKind, Bound, Handle};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::appliance::{self, Folders};
+use crate::cli::ServeArgs;
+use crate::configuration::{self, Loaded};
+use crate::exit::Failure;
+use crate::{osies, paths, progress};
+
+pub(crate) async fn run(args: &ServeArgs) -> Result<(), Failure> {
+    let loaded = configuration::load(&args.config)?;
+    let folders = folders(args, &loaded);
+    let bound = bind(args, &loaded, &folders)?;
+    give_up_root(&loaded, &folders)?;
+    prepare(&loaded, &folders.cache).await?;
+    tokio::spawn(reload_on_hangup(args.config.clone(), bound.handle()));
+    bound.run(until_told_to_stop()).await.map_err(Failure::failed)
+}
+
+fn folders(args: &ServeArgs, loaded: &Loaded) -> Folders {
+    let state = args.state_dir.clone().or_else(|| loaded.config.server.state_dir.clone());
+    Folders { state: state.unwrap_or_else(paths::default_state), cache: loaded.cache_dir(&args.cache) }
+}
+
+fn bind(args: &ServeArgs, loaded: &Loaded, folders: &Folders) -> Result<Bound, Failure> {
+    let names = if args.interface.is_empty() { &loaded.config.server.interfaces } else { &args.interface };
+    let interfaces = appliance::choose_interfaces(names)?;
+    let mode = args.mode.map_or(loaded.config.dhcp.mode, DhcpMode::from);
+    let settings = appliance::settings(loaded.config.clone(), &interfaces, mode, folders.clone())?;
+    captain_server::bind(settings).map_err(bind_failure)
+}
+
+fn bind_failure(error: BindError) -> Failure {
+    match error.kind() {
+        BindErrorKind::Unavailable => Failure::unavailable(error),
+        BindErrorKind::Permission => Failure::permission(error),
+        BindErrorKind::Failed => Failure::failed(error),
+    }
+}
+
+/// From here on nothing needs root: the ports are bound, and the folders belong to the user.
+fn give_up_root(loaded: &Loaded, folders: &Folders) -> Result<(), Failure> {
+    let user = loaded.config.server.user.as_deref();
+    captain_server::drop_privileges(user, &[&folders.state, &folders.cache]).map_err(Failure::permission)
+}
+
+/// Boot loaders and OSIEs that the profiles name and the cache lacks.
+async fn prepare(loaded: &Loaded, cache: &Path) -> Result<(), Failure> {
+    let progress = progress::for_stderr();
+    if loaded.config.server.loaders.is_none() {
+        osies::loaders(&loaded.config, cache, progress.as_ref()).await?;
+    }
+    osies::build_missing(&loaded.config, cache, progress.as_ref()).await
+}
+
+/// SIGHUP reads the machines and profiles anew; a faulty file changes nothing.
+async fn reload_on_hangup(config: crate::cli::ConfigArgs, handle: Handle) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        match configuration::read(&config) {
+            Ok(loaded) => {
+                handle.reload(Arc::new(loaded.config.inventory));
+                tracing::info!("machines and profiles were read anew; other settings need a restart");
+            }
+            Err(faults) => tracing::error!("the configuration stays as it was: {faults}"),
+        }
+    }
+}
+
+async fn until_told_to_stop() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

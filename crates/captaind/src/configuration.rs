@@ -1,0 +1,70 @@
+//! Finding and loading the configuration, and what the flags change about it.
+
+use std::path::{Path, PathBuf};
+
+use captain_config::{Config, Fault, Faults};
+
+use crate::cli::{CacheArgs, ConfigArgs};
+use crate::exit::Failure;
+use crate::paths;
+
+/// Where a configuration is looked for when none is named, in order.
+const PLACES: [&str; 2] = ["captaind.toml", "/etc/captaind/captaind.toml"];
+
+/// A configuration and the file it came from.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The file; `None` where nothing is configured.
+    pub(crate) path: Option<PathBuf>,
+    pub(crate) config: Config,
+}
+
+impl Loaded {
+    /// The cache folder: flag, configuration, default.
+    pub(crate) fn cache_dir(&self, args: &CacheArgs) -> PathBuf {
+        args.cache_dir
+            .clone()
+            .or_else(|| self.config.server.cache_dir.clone())
+            .unwrap_or_else(paths::default_cache)
+    }
+}
+
+/// The file that applies: the named one, or the first that is there.
+pub(crate) fn find(args: &ConfigArgs) -> Option<PathBuf> {
+    args.config.clone().or_else(|| PLACES.iter().map(PathBuf::from).find(|path| path.exists()))
+}
+
+/// Loads the configuration that applies; where there is none, everything is default.
+///
+/// # Errors
+/// All faults of the file at once.
+pub(crate) fn load(args: &ConfigArgs) -> Result<Loaded, Failure> {
+    read(args).map_err(Failure::usage)
+}
+
+/// As [`load`], with the faults as they are.
+pub(crate) fn read(args: &ConfigArgs) -> Result<Loaded, Faults> {
+    match find(args) {
+        Some(path) => Ok(Loaded { config: captain_config::load(&path)?, path: Some(path) }),
+        None => Ok(Loaded { path: None, config: Config::default() }),
+    }
+}
+
+/// The text of the file as a TOML table, for the lab to build its own configuration on.
+pub(crate) fn table(path: Option<&Path>) -> Result<toml::Table, Failure> {
+    let Some(path) = path else { return Ok(toml::Table::new()) };
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Failure::usage(format!("{}: {e}", path.display())))?;
+    text.parse().map_err(|e| Failure::usage(format!("{}: {e}", path.display())))
+}
+
+/// One fault as JSON.
+pub(crate) fn fault_json(path: &Path, fault: &Fault) -> serde_json::Value {
+    serde_json::json!({
+        "file": path,
+        "line": fault.line,
+        "column": fault.column,
+        "key": fault.key,
+        "message": fault.message,
+    })
+}

@@ -1,0 +1,93 @@
+//! Progress of long work: bars on a terminal, plain lines elsewhere.
+
+use std::io::IsTerminal;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use captain_debian::{Progress, Task};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+/// The way that fits standard error: bars, or a line per task and every few seconds.
+pub(crate) fn for_stderr() -> Box<dyn Progress> {
+    if std::io::stderr().is_terminal() { Box::new(Bars(MultiProgress::new())) } else { Box::new(Lines) }
+}
+
+struct Bars(MultiProgress);
+
+struct Bar(ProgressBar);
+
+impl Progress for Bars {
+    fn begin(&self, task: &str, total: Option<u64>) -> Box<dyn Task> {
+        let bar = self.0.add(total.map_or_else(ProgressBar::new_spinner, ProgressBar::new));
+        bar.set_style(style(total.is_some()));
+        bar.set_message(task.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(120));
+        Box::new(Bar(bar))
+    }
+}
+
+fn style(bounded: bool) -> ProgressStyle {
+    let template =
+        if bounded { "{msg:36!} {wide_bar} {bytes:>10}/{total_bytes} {eta:>4}" } else { "{spinner} {msg}" };
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+impl Task for Bar {
+    fn advance(&self, by: u64) {
+        self.0.inc(by);
+    }
+
+    fn done(&self, note: &str) {
+        let task = self.0.message();
+        self.0.set_style(style(false));
+        self.0.finish_with_message(if note.is_empty() { task } else { format!("{task}: {note}") });
+    }
+}
+
+struct Lines;
+
+struct Line {
+    task: String,
+    total: Option<u64>,
+    begun: Instant,
+    done: AtomicU64,
+    told: Mutex<Instant>,
+}
+
+/// How often a task without a terminal says how far it is.
+const EVERY: Duration = Duration::from_secs(5);
+
+impl Progress for Lines {
+    fn begin(&self, task: &str, total: Option<u64>) -> Box<dyn Task> {
+        eprintln!("{task} ...");
+        let now = Instant::now();
+        Box::new(Line {
+            task: task.to_owned(),
+            total,
+            begun: now,
+            done: AtomicU64::new(0),
+            told: Mutex::new(now),
+        })
+    }
+}
+
+impl Task for Line {
+    fn advance(&self, by: u64) {
+        let done = self.done.fetch_add(by, Ordering::Relaxed) + by;
+        let (Some(total), Ok(mut told)) = (self.total.filter(|total| *total > 0), self.told.try_lock())
+        else {
+            return;
+        };
+        if told.elapsed() >= EVERY {
+            *told = Instant::now();
+            eprintln!("{}: {} %", self.task, done.saturating_mul(100) / total);
+        }
+    }
+
+    fn done(&self, note: &str) {
+        let seconds = self.begun.elapsed().as_secs_f32();
+        let note = if note.is_empty() { "done" } else { note };
+        eprintln!("{}: {note} ({seconds:.1} s)", self.task);
+    }
+}
