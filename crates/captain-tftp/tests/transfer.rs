@@ -311,8 +311,11 @@ fn every_file_arrives_whole_over_every_link_to_every_client() {
             let complete = ran.end == Some(End::Complete { bytes: *size as u64 });
             assert!(complete || (lost_last && link.loss > 0), "{name} (seed {seed}): {:?}", ran.end);
             assert!(ran.got == content, "{name} (seed {seed}): the content differs");
-            let least = size / terms(options, 0).block_size + 2;
-            assert!(ran.sent < least * 6 + 40, "{name} (seed {seed}): {} datagrams for {least}", ran.sent);
+            let terms = terms(options, 0);
+            let least = size / terms.block_size + 2;
+            // Going back to the gap is what RFC 7440 has; on such links it costs about half a window each time.
+            let most = least * (4 + terms.window_size / 2) + 40;
+            assert!(ran.sent < most, "{name} (seed {seed}): {} datagrams for {least}", ran.sent);
             if *size > 1 << 20 {
                 break;
             }
