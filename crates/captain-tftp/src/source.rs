@@ -16,16 +16,19 @@ const CHUNK: usize = 16 << 10;
 pub(crate) struct Source<R> {
     reader: R,
     mode: Mode,
-    chunk: Vec<u8>,
-    /// What of the chunk was handed out.
+    /// Read from the file; for netascii, before it was turned into that.
+    buffer: Vec<u8>,
+    /// Netascii only.
+    text: Vec<u8>,
+    /// What of the chunk was handed out, and how much of it there is.
     taken: usize,
-    raw: Vec<u8>,
+    filled: usize,
     ended: bool,
 }
 
 impl<R: AsyncRead + Unpin> Source<R> {
     pub(crate) fn new(reader: R, mode: Mode) -> Self {
-        Self { reader, mode, chunk: Vec::new(), taken: 0, raw: Vec::new(), ended: false }
+        Self { reader, mode, buffer: Vec::new(), text: Vec::new(), taken: 0, filled: 0, ended: false }
     }
 
     /// Appends to `block` until it has `end` bytes or the file has no more. Nothing is lost when the caller turns to
@@ -37,7 +40,11 @@ impl<R: AsyncRead + Unpin> Source<R> {
         end: usize,
     ) -> Poll<io::Result<()>> {
         while block.len() < end {
-            let left = &self.chunk[self.taken..];
+            let chunk = match self.mode {
+                Mode::Octet => &self.buffer,
+                Mode::Netascii => &self.text,
+            };
+            let left = &chunk[self.taken..self.filled];
             if !left.is_empty() {
                 let count = left.len().min(end - block.len());
                 block.extend_from_slice(&left[..count]);
@@ -45,27 +52,25 @@ impl<R: AsyncRead + Unpin> Source<R> {
             } else if self.ended {
                 break;
             } else {
-                ready!(self.poll_chunk(context, end))?;
+                ready!(self.poll_chunk(context))?;
             }
         }
         Poll::Ready(Ok(()))
     }
 
-    fn poll_chunk(&mut self, context: &mut Context<'_>, block: usize) -> Poll<io::Result<()>> {
-        self.raw.resize(CHUNK.max(block), 0);
-        let count = ready!(Pin::new(&mut self.reader).poll_read(context, &mut self.raw))?;
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.buffer.resize(CHUNK, 0);
+        let count = ready!(Pin::new(&mut self.reader).poll_read(context, &mut self.buffer))?;
         self.ended = count == 0;
         self.taken = 0;
-        match self.mode {
-            Mode::Octet => {
-                self.raw.truncate(count);
-                std::mem::swap(&mut self.raw, &mut self.chunk);
-            }
+        self.filled = match self.mode {
+            Mode::Octet => count,
             Mode::Netascii => {
-                self.chunk.clear();
-                netascii::encode(&self.raw[..count], &mut self.chunk);
+                self.text.clear();
+                netascii::encode(&self.buffer[..count], &mut self.text);
+                self.text.len()
             }
-        }
+        };
         Poll::Ready(Ok(()))
     }
 }
