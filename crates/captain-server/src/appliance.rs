@@ -46,12 +46,12 @@ pub(crate) struct Appliance {
 
 impl Appliance {
     /// Puts the parts together.
-    pub(crate) fn new(settings: Settings, shelf: Shelf, loaded: state::Loaded, state: Writer) -> Self {
+    pub(crate) fn new(settings: Settings, loaded: state::Loaded, state: Writer) -> Self {
         let timeline = crate::timeline::Timeline::new(loaded.boots, loaded.next_boot);
         Self {
             inventory: ArcSwap::new(settings.inventory.clone()),
             settings,
-            shelf: ArcSwap::from_pointee(shelf),
+            shelf: ArcSwap::from_pointee(Shelf::default()),
             bus: Bus::new(timeline),
             leases: Leases::new(loaded.leases),
             logs: Logs::default(),
@@ -167,10 +167,19 @@ impl Appliance {
         self.leases.apply(changes);
     }
 
-    /// Takes a new inventory: a request sees the old one or the new one, never half.
+    /// Opens everything that machines are given.
+    pub(crate) fn stock(&self) {
+        self.reload(self.inventory.load_full());
+    }
+
+    /// Takes a new inventory and looks at all files again; says what is missing. A request sees the old one or the
+    /// new one, never half.
     pub(crate) fn reload(&self, inventory: Arc<Inventory>) -> Vec<String> {
         let shelf = Shelf::stock(&self.settings, &inventory);
         let missing = shelf.missing().to_vec();
+        for sentence in &missing {
+            tracing::warn!("{sentence}");
+        }
         self.shelf.store(Arc::new(shelf));
         self.inventory.store(inventory);
         missing

@@ -9,7 +9,6 @@ use captain_model::{DhcpMode, Event, Inventory, Timestamp};
 use tokio::sync::broadcast;
 
 use crate::appliance::Appliance;
-use crate::files::Shelf;
 use crate::net::open;
 use crate::net::packet::PacketSocket;
 use crate::net::udp::DhcpSocket;
@@ -21,7 +20,6 @@ use crate::{BindError, Settings, http, net, tftp};
 pub struct Bound {
     pub(crate) appliance: Arc<Appliance>,
     pub(crate) sockets: Sockets,
-    warnings: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -52,7 +50,8 @@ pub struct Handle {
     appliance: Arc<Appliance>,
 }
 
-/// Opens every socket and file. Needs no runtime, so that it can come before any thread.
+/// Opens every socket and the state. Needs no runtime, so that it can come before any thread. What machines are
+/// given is opened by [`Bound::run`], so that it can be built in between.
 ///
 /// # Errors
 /// The first thing that is in the way; see [`BindError`].
@@ -67,9 +66,9 @@ pub fn bind(mut settings: Settings) -> Result<Bound, BindError> {
     let (store, mut loaded) = open_state(&settings)?;
     let state = Writer::start(store)
         .map_err(|source| BindError::Io { what: "starting the state writer".to_owned(), source })?;
-    let shelf = Shelf::stock(&settings, &settings.inventory);
-    let mut warnings = shelf.missing().to_vec();
-    warnings.extend(loaded.damage.take());
+    if let Some(damage) = loaded.damage.take() {
+        tracing::warn!("{damage}");
+    }
     let sockets = Sockets {
         packet: if dhcp.is_empty() { PacketSockets::default() } else { open_packet(settings.dhcp.mode) },
         dhcp,
@@ -79,15 +78,10 @@ pub fn bind(mut settings: Settings) -> Result<Bound, BindError> {
         syslog,
         registry,
     };
-    Ok(Bound { appliance: Arc::new(Appliance::new(settings, shelf, loaded, state)), sockets, warnings })
+    Ok(Bound { appliance: Arc::new(Appliance::new(settings, loaded, state)), sockets })
 }
 
 impl Bound {
-    /// What is missing or was repaired, one sentence each: worth a warning, not a stop.
-    pub fn warnings(&self) -> &[String] {
-        &self.warnings
-    }
-
     /// Where plain HTTP listens.
     ///
     /// # Errors
@@ -117,6 +111,11 @@ impl Handle {
     /// Reads and hashes files: call it where blocking is allowed.
     pub fn reload(&self, inventory: Arc<Inventory>) -> Vec<String> {
         self.appliance.reload(inventory)
+    }
+
+    /// What machines could be told to fetch and would not find, one sentence each. Known once the appliance runs.
+    pub fn missing(&self) -> Vec<String> {
+        self.appliance.shelf.load().missing().to_vec()
     }
 
     /// Everything that happens from now on.

@@ -11,9 +11,7 @@ use crate::net::owner::Holder;
 #[derive(Debug, Error)]
 pub enum BindError {
     /// Somebody else has the port.
-    #[error(
-        "{service} port {transport} {port} is taken by {holder}: stop it, or set another port (DHCP beside another server on this box: mode = \"proxy\" on another interface)"
-    )]
+    #[error("{service} port {transport} {port} is taken by {holder}: stop it, or {}", way_out(service))]
     PortTaken {
         /// `DHCP`, `TFTP`, ...
         service: &'static str,
@@ -83,6 +81,17 @@ pub enum BindError {
         /// The kernel's word.
         source: io::Error,
     },
+}
+
+/// What can be set where a port is taken. DHCP's ports are fixed by the protocol.
+fn way_out(service: &str) -> &'static str {
+    match service {
+        "DHCP" => "switch DHCP off here with [dhcp] mode = \"disabled\"",
+        "TFTP" => "switch TFTP off with [tftp] enabled = false",
+        "HTTP" => "set another [server] http_port",
+        "HTTPS" => "set another [server] https_port",
+        _ => "switch it off with [syslog] enabled = false",
+    }
 }
 
 /// What a [`BindError`] means for the exit code.

@@ -29,12 +29,17 @@ impl Component {
 }
 
 impl Bound {
-    /// Serves until `shutdown` is ready, then lets running transfers end and writes what is not on disk yet.
+    /// Opens everything that machines are given, serves until `shutdown` is ready, then lets running transfers end and writes what is not on disk yet.
     ///
     /// # Errors
     /// A component ended by itself; all others were stopped then.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let appliance = self.appliance;
+        let stocking = appliance.clone();
+        tokio::task::spawn_blocking(move || stocking.stock()).await.map_err(|error| ServeError::Crashed {
+            component: "opening boot files",
+            why: error.to_string(),
+        })?;
         let mut running = JoinSet::new();
         for component in components(&appliance, self.sockets) {
             running.spawn(async move { (component.name, component.run.await) });

@@ -12,8 +12,8 @@ use crate::InterfaceSpec;
 use crate::net::packet::{PacketSocket, ipv4_udp};
 use crate::net::{arp, interface};
 
-/// How long offers are waited for.
-const LISTEN: Duration = Duration::from_secs(3);
+/// How long offers are waited for: dnsmasq offers a new address only after it has pinged it for 3 s.
+const LISTEN: Duration = Duration::from_secs(5);
 /// Questions within that time: the first may be lost while a switch learns.
 const QUESTIONS: u32 = 3;
 /// Offset of the options in a DHCP message, behind the magic cookie (RFC 2131 section 2).

@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::Ipv4Addr;
 
+use captain_model::Mac;
 use ipnet::Ipv4Net;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
 use nix::net::if_::if_nametoindex;
@@ -69,9 +70,11 @@ fn network_of(entry: &InterfaceAddress) -> Option<Ipv4Net> {
     Ipv4Net::with_netmask(address, mask).ok()
 }
 
-/// The hardware address of an interface.
-pub(crate) fn mac_of(name: &str) -> Option<captain_model::Mac> {
-    fs::read_to_string(format!("/sys/class/net/{name}/address")).ok()?.trim().parse().ok()
+/// The hardware address of an interface. Not from `/sys`, which shows another network namespace's interfaces
+/// until it is mounted anew.
+pub(crate) fn mac_of(name: &str) -> Option<Mac> {
+    let entries = getifaddrs().into_iter().flatten().filter(|entry| entry.interface_name == name);
+    entries.filter_map(|entry| entry.address?.as_link_addr()?.addr()).map(Mac::new).next()
 }
 
 /// The interface of the default route with the lowest metric.
@@ -102,6 +105,7 @@ mod tests {
     #[test]
     fn the_loopback_interface_is_found_with_its_network() {
         let lo = InterfaceSpec::find("lo", None).unwrap();
+        assert_eq!(mac_of("lo"), Some(Mac::new([0; 6])));
         assert_eq!((lo.address, lo.network.to_string()), (Ipv4Addr::LOCALHOST, "127.0.0.0/8".to_owned()));
     }
 

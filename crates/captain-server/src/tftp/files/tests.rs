@@ -17,6 +17,7 @@ fn shop(change: impl FnOnce(&mut Machine)) -> Shop {
     put(&folder.path().join("extra/pxelinux.cfg/default"), b"extra");
     let root = Confined::to(&folder.path().join("extra")).unwrap();
     let appliance = crate::bind(settings).unwrap().appliance;
+    appliance.stock();
     Shop { folder, files: Files::new(appliance, Some(root)) }
 }
 
