@@ -188,18 +188,16 @@ impl<'a> Case<'a> {
         if self.is_stranger() {
             return silence(Ignored::UnknownMachine);
         }
-        if let Boot::Silence(why) = &self.choice.boot {
-            return silence(why.clone());
-        }
         let Some(subnet) = self.subnet() else { return silence(Ignored::NoSubnet(self.link())) };
         let pool = self.pool(subnet);
-        match self.request.message {
-            Message::Discover => self.discover(&pool),
-            Message::Request => self.request(&pool),
-            Message::Decline => self.decline(&pool),
-            Message::Release => self.release(&pool),
-            Message::Inform => (Decision::Inform, Effect::None),
-            Message::Bootp => match pool.choose(&self.client(), None) {
+        match (self.request.message, &self.choice.boot) {
+            (Message::Decline, _) => self.decline(&pool),
+            (Message::Release, _) => self.release(&pool),
+            (_, Boot::Silence(why)) => silence(why.clone()),
+            (Message::Discover, _) => self.discover(&pool),
+            (Message::Request, _) => self.request(&pool),
+            (Message::Inform, _) => (Decision::Inform, Effect::None),
+            (Message::Bootp, _) => match pool.choose(&self.client(), None) {
                 Some(address) => (Decision::Ack(address), Effect::Bind(address)),
                 None => silence(self.nothing_free(&pool)),
             },

@@ -48,18 +48,16 @@ impl Pool<'_> {
             .or_else(|| self.table.expired(self.now).find(|address| self.may_have(client, *address)))
     }
 
-    /// Whether nothing but the pool's rules speaks against it: nobody else has it or is promised it.
+    /// Whether nobody else has it or is promised it, and it can be a client's at all.
     fn grantable(&self, client: &Client, address: Ipv4Addr) -> bool {
-        let reserved = self.inventory.machine_at(address);
-        let entry = self.table.get(address);
-        let free = entry.is_none_or(|entry| {
+        let free = self.table.get(address).is_none_or(|entry| {
             let holder = entry.holder(self.now);
             !entry.blocked(self.now) && holder.is_none_or(|who| self.same(&who, client, address))
         });
-        self.usable(address) && free && reserved.is_none_or(|machine| machine.macs.contains(&client.mac))
+        self.usable(address) && free
     }
 
-    /// Whether it is one that can be given to whoever comes.
+    /// Whether it is one that can be given to whoever comes: in the range, and no machine's fixed one.
     fn dynamic(&self, address: Ipv4Addr) -> bool {
         let in_range = self.subnet.range.is_some_and(|(first, last)| (first..=last).contains(&address));
         match self.mode {

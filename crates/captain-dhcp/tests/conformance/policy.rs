@@ -82,6 +82,15 @@ pub const CASES: &[Case] = cases! {
             .boot_server(&Ask::new(REQUEST, mac(1)).pxe(7), "192.168.50.9")
             .ignored();
     };
+    "RFC 2131 section 4.3.4", "silence still takes back what firmware releases", || {
+        let mut rig = Rig::new(DhcpMode::Dynamic);
+        rig.machine(1, |_| {});
+        let address = rig.lease(1);
+        rig.machines[0].netboot = false;
+        rig.machines[0].local_boot = Some(LocalBoot::Silence);
+        rig.unicast(&Ask { ciaddr: address, ..Ask::new(RELEASE, mac(1)).pxe(0) });
+        assert_eq!(rig.server.lease_of(mac(1)).unwrap().expires, rig.now);
+    };
     "INTERFACE.md", "boot = never refuses", || {
         assert!(policy(BootPolicy::Never).send(&Ask::discover(1).pxe(0)).refused().is_some());
     };
