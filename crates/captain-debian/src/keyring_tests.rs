@@ -3,7 +3,7 @@
 use pgp::composed::{EncryptionCaps, KeyType, SecretKeyParamsBuilder, SignedSecretKey, SubkeyParamsBuilder};
 use pgp::packet::{SignatureConfig, Subpacket, SubpacketData};
 use pgp::ser::Serialize;
-use pgp::types::{Duration, Password, SigningKey, Timestamp as PgpTime};
+use pgp::types::{Duration, Password, SignatureBytes, SigningKey, Timestamp as PgpTime};
 use rand08::thread_rng;
 
 use super::*;
@@ -173,6 +173,50 @@ fn a_subkey_that_does_not_acknowledge_its_key_is_refused() {
     key.secret_subkeys[0].signatures.push(binding);
     let error = verify(&key, &sign("x\n", &key.secret_subkeys[0].key), 1).unwrap_err();
     assert!(error.contains("does not acknowledge"), "{error}");
+}
+
+#[test]
+fn an_acknowledgement_of_another_key_counts_for_nothing() {
+    let (mut key, stranger) = (key(true), key(true));
+    let theirs = stranger.secret_subkeys[0].signatures[0].embedded_signature().unwrap().clone();
+    let mut flags = KeyFlags::default();
+    flags.set_sign(true);
+    let data = vec![SubpacketData::KeyFlags(flags), SubpacketData::EmbeddedSignature(Box::new(theirs))];
+    let binding = on_subkey(&key, SignatureType::SubkeyBinding, data);
+    key.secret_subkeys[0].signatures.push(binding);
+    let error = verify(&key, &sign("x\n", &key.secret_subkeys[0].key), 1).unwrap_err();
+    assert!(error.contains("does not acknowledge"), "{error}");
+}
+
+#[test]
+fn an_expired_signature_is_refused() {
+    let key = key(true);
+    let sign = |config| {
+        let message =
+            CleartextSignedMessage::new("x\n", config, &key.primary_key, &Password::empty()).unwrap();
+        message.to_armored_bytes(Default::default()).unwrap()
+    };
+    let mut short = config(&key, SignatureType::Text, vec![]);
+    let made = SubpacketData::SignatureCreationTime(PgpTime::from_secs(MADE));
+    let span = SubpacketData::SignatureExpirationTime(Duration::from_secs(DAY));
+    short.hashed_subpackets[0] = Subpacket::regular(made).unwrap();
+    short.hashed_subpackets.push(Subpacket::regular(span).unwrap());
+    let bytes = sign(short);
+    assert!(verify(&key, &bytes, 0).is_ok());
+    assert!(verify(&key, &bytes, 2).unwrap_err().contains("an expired signature"));
+}
+
+#[test]
+fn a_signature_with_a_weak_hash_or_not_over_a_document_is_refused() {
+    let key = key(true);
+    // Ed25519 refuses to sign SHA-1, so the signature itself is empty: it must not even be looked at.
+    let empty = |config| Signature::from_config(config, [0; 2], SignatureBytes::Mpis(Vec::new())).unwrap();
+    let mut weak = config(&key, SignatureType::Text, vec![]);
+    weak.hash_alg = HashAlgorithm::Sha1;
+    assert!(check_signature(&empty(weak), days_later(1)).unwrap_err().contains("weak hash"));
+    let other = config(&key, SignatureType::Standalone, vec![]);
+    assert!(check_signature(&empty(other), days_later(1)).unwrap_err().contains("not over a document"));
+    assert!(check_signature(&empty(config(&key, SignatureType::Text, vec![])), days_later(1)).is_ok());
 }
 
 #[test]

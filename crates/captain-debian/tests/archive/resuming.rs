@@ -145,6 +145,8 @@ async fn a_second_mirror_helps_out() {
 #[tokio::test]
 async fn two_who_want_the_same_file_download_it_once() {
     let scene = Scene::new().await;
+    // Slow enough that both are at it.
+    scene.world.server.behave(&scene.path, std::iter::repeat_n(CutAfter(20_000), 8));
     let (one, two) = tokio::join!(scene.fetch(), scene.fetch());
     scene.check(&one.unwrap());
     scene.check(&two.unwrap());
