@@ -141,6 +141,11 @@ impl Table {
         self.expiry.iter().take_while(move |(at, _)| *at <= now).map(|(_, address)| *address)
     }
 
+    /// The addresses from `first` to `last` (not before it) that something is known of, in order.
+    pub(crate) fn addresses(&self, first: Ipv4Addr, last: Ipv4Addr) -> impl Iterator<Item = Ipv4Addr> {
+        self.entries.range(first..=last).map(|(address, _)| *address)
+    }
+
     /// All leases, by address.
     pub(crate) fn leases(&self) -> impl Iterator<Item = &Lease> {
         self.entries.values().filter_map(|entry| entry.lease.as_ref())
