@@ -8,6 +8,7 @@ use tokio::time::timeout;
 
 use crate::child;
 use crate::error::LabError;
+use crate::probe;
 
 /// How QEMU runs a machine's instructions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,13 +20,10 @@ pub enum Accel {
 }
 
 /// How long a machine on KVM may take for a boot sector; a working one needs less than a second.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Exit status of QEMU after the guest wrote 0x10 to isa-debug-exit: `0x10 << 1 | 1`.
-const ALIVE: i32 = 33;
-
-/// What the processor runs after reset, 16 bytes below the end of the firmware: mov al, 0x10; out 0xf4, al; hlt
-const RESET_CODE: [u8; 5] = [0xb0, 0x10, 0xe6, 0xf4, 0xf4];
+/// Exit status of QEMU after the guest wrote the probe's word to isa-debug-exit (QEMU hw/misc/debugexit.c).
+const ALIVE: i32 = (probe::WORD as i32) << 1 | 1;
 
 impl Accel {
     /// Starts a machine on KVM whose firmware switches it off with a word of its own. /dev/kvm's existence
@@ -57,10 +55,7 @@ impl Accel {
 /// A machine whose firmware is the probe.
 fn probe_command(qemu: &Path, folder: &Path) -> Result<Command, LabError> {
     let file = folder.join("probe.bin");
-    let mut firmware = vec![0; 0x10000];
-    let reset = firmware.len() - 16;
-    firmware[reset..reset + RESET_CODE.len()].copy_from_slice(&RESET_CODE);
-    std::fs::write(&file, firmware).map_err(LabError::file(&file))?;
+    std::fs::write(&file, probe::firmware()).map_err(LabError::file(&file))?;
     let mut command = child::command(qemu, folder, "probe.log")?;
     command.args(["-machine", "q35", "-m", "64", "-nodefaults", "-display", "none", "-bios", "probe.bin"]);
     command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);

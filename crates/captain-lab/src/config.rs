@@ -21,7 +21,7 @@ pub const GRPC_AUTHORITY: &str = "192.168.50.1:42113";
 /// An image of the lab's registry.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ImageName {
-    /// Repository: `tink-agent`.
+    /// Repository: `tink-agent`; with its host where it is not the lab's.
     pub repository: String,
     /// Tag: `latest`.
     pub tag: String,
@@ -41,38 +41,49 @@ pub fn merge(options: &LabOptions) -> Table {
     paths::make_absolute(&mut config, &options.config_dir);
     server(table(&mut config, "server"));
     dhcp(table(&mut config, "dhcp"), options.mode);
-    if !options.registry {
-        table(&mut config, "registry").insert("enabled".into(), false.into());
-    }
+    registry(table(&mut config, "registry"), options);
     profiles(table(&mut config, "profile"), options);
     machines(&mut config, options);
     config
 }
 
-/// Every agent image that `config` names in the lab's registry: under each of these names the stand-in has
-/// to be found. `config` is the user's configuration or a merged one.
+/// Every agent image that `config` names, of whatever registry: under each of these names the stand-in has to be
+/// found in the lab's. `config` is the user's configuration or a merged one.
 pub fn image_references(config: &Table) -> Vec<ImageName> {
     let profiles = config.get("profile").and_then(Value::as_table);
     let profiles = profiles.into_iter().flat_map(|all| all.iter().map(|(_, profile)| profile));
     let machines = config.get("machine").and_then(Value::as_array);
     let named = profiles.chain(machines.into_iter().flatten()).filter_map(|entry| {
         let image = entry.get("agent")?.get("image")?.as_str()?;
-        image_of_lab(image)
+        image_name(image)
     });
-    let mut names: Vec<_> = named.chain(image_of_lab(AGENT_IMAGE)).collect();
+    let mut names: Vec<_> = named.chain(image_name(AGENT_IMAGE)).collect();
     names.sort();
     names.dedup();
     names
 }
 
-/// `None`: of another registry, or named by a digest, which only that very image has.
-fn image_of_lab(reference: &str) -> Option<ImageName> {
-    let name = reference.strip_prefix(REGISTRY)?.strip_prefix('/')?;
-    if name.contains('@') {
+/// `None`: named by a digest, which only that very image has.
+fn image_name(reference: &str) -> Option<ImageName> {
+    if reference.contains('@') {
         return None;
     }
-    let (repository, tag) = name.rsplit_once(':').unwrap_or((name, "latest"));
+    let name = reference.strip_prefix(REGISTRY).and_then(|rest| rest.strip_prefix('/')).unwrap_or(reference);
+    let (repository, tag) = match name.rsplit_once(':') {
+        Some((repository, tag)) if !tag.contains('/') => (repository, tag),
+        _ => (name, "latest"),
+    };
     Some(ImageName { repository: repository.to_owned(), tag: tag.to_owned() })
+}
+
+/// The stand-in is found under any name, because machines ask the lab's registry first for every image.
+fn registry(registry: &mut Table, options: &LabOptions) {
+    if options.stand_in {
+        registry.insert("mirror".into(), true.into());
+    }
+    if !options.registry {
+        registry.insert("enabled".into(), false.into());
+    }
 }
 
 fn server(server: &mut Table) {

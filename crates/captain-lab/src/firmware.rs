@@ -70,8 +70,12 @@ impl LabFirmware {
 
     pub(crate) const fn row(self) -> Row {
         match self {
+            // Seen with SeaBIOS 1.16.2 and ipxe-qemu 1.0.0+git-20190125 (2026-11): the ROM is an iPXE of its
+            // own (user class `iPXE`), asks for DHCP 3 s after power-on, and asks twice.
             Self::Bios => Row { qemu: X86, machine: "q35", flash: None, romfile: None, extra: &[] },
-            // Without the ROM the firmware's own VirtioNetDxe and PXE base code are what boots.
+            // Without the ROM the firmware's own VirtioNetDxe and PXE base code are what boots. Seen with OVMF
+            // 2022.11 (2026-11): the first DISCOVER comes 5.5 s after power-on, the second 4 s later; arch 7,
+            // UNDI 003000; TFTP first for the size (ended with error 8), then for the file.
             Self::Uefi => Row {
                 qemu: X86,
                 machine: "q35",
@@ -79,6 +83,8 @@ impl LabFirmware {
                 romfile: Some(""),
                 extra: &["-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"],
             },
+            // With PXE switched off by fw_cfg the boot option that is left for the card is HTTP Boot over
+            // IPv4. Seen with OVMF 2022.11 (2026-11): class `HTTPClient:Arch:00016:UNDI:003000`, HEAD, then GET.
             Self::UefiHttp => Row {
                 qemu: X86,
                 machine: "q35",

@@ -16,6 +16,7 @@ pub mod network;
 mod offload;
 pub mod options;
 mod paths;
+mod probe;
 pub mod report;
 mod run;
 mod servers;

@@ -307,7 +307,8 @@ mod tests {
         let (mut watch, _) = watch(GOAL);
         tell(&mut watch, 3, 1, EventKind::Stage { stage: BootStage::Script });
         let path = "/osie/default/vmlinuz-x86_64".to_owned();
-        let http = EventKind::Http { method: "GET".into(), path, status: 404, bytes: 0, millis: 1 };
+        let http =
+            EventKind::Http { method: "GET".into(), path, status: 404, bytes: 0, millis: 1, complete: true };
         assert_eq!(tell(&mut watch, 5, 1, http), None);
         watch.give_up(Duration::from_secs(62));
         assert_eq!(

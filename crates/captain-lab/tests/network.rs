@@ -1,7 +1,7 @@
 //! The lab's network on this kernel. Skipped, with the reason, where the kernel does not allow namespaces.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -81,7 +81,7 @@ fn both_servers_talk_through_the_switch(network: &Network) -> io::Result<()> {
     drop(stream);
     let (count, right, local) = reader.join().map_err(|_| io::Error::other("reader panicked"))??;
     assert_eq!((count, right), (SIZE, true));
-    assert_eq!((peer.ip(), local.ip()), (NEIGHBOUR.into(), Ipv4Addr::from(NEIGHBOUR).into()));
+    assert_eq!((peer.ip(), local.ip()), (NEIGHBOUR.into(), NEIGHBOUR.into()));
     println!("switch: {:.0} MiB/s", (SIZE / MIB) as f64 / started.elapsed().as_secs_f64());
     Ok(())
 }

@@ -117,14 +117,13 @@ impl Core {
 
     fn pass_on(&mut self, from: PortId, frame: &[u8]) {
         self.capture(frame);
-        let sent = match self.table.forward(from, frame) {
-            Forward::To(id) => self.ports.get_mut(&id).is_some_and(|port| port.send(frame)),
+        let send = |port: &mut Port| self.dropped += u64::from(!port.send(frame));
+        match self.table.forward(from, frame) {
+            Forward::To(id) => self.ports.get_mut(&id).into_iter().for_each(send),
             // The sending port is not in `ports` during its turn.
-            Forward::Flood => self.ports.values_mut().fold(true, |all, port| port.send(frame) && all),
-            Forward::Back => true,
-            Forward::Runt => false,
-        };
-        self.dropped += u64::from(!sent);
+            Forward::Flood => self.ports.values_mut().for_each(send),
+            Forward::Back | Forward::Runt => {}
+        }
     }
 
     /// A capture that cannot be written (a full disk) ends; the lab goes on.
