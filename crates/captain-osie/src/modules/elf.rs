@@ -90,3 +90,36 @@ fn string_at(table: &[u8], offset: usize) -> Option<&[u8]> {
     let rest = table.get(offset..)?;
     rest.iter().position(|byte| *byte == 0).map(|end| &rest[..end])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::modules::testing::Module;
+
+    #[test]
+    fn sections_and_symbols_are_found_by_name() {
+        let file = Module::new("x.ko").modinfo("license=GPL").exports("do_it").bytes();
+        let elf = Elf::parse(&file).unwrap();
+        assert_eq!(elf.section(".modinfo"), Some(&b"license=GPL\0"[..]));
+        assert!(elf.section(".none").is_none());
+        assert!(elf.symbols().any(|name| name == b"__ksymtab_do_it"));
+    }
+
+    #[test]
+    fn a_damaged_file_is_an_error_or_empty_but_never_a_panic() {
+        let file = Module::new("x.ko").modinfo("license=GPL").exports("do_it").bytes();
+        assert!(Elf::parse(b"\x7fELF\x01\x01").is_err());
+        for length in 0..file.len() {
+            if let Ok(elf) = Elf::parse(&file[..length]) {
+                let _ = (elf.section(".modinfo"), elf.symbols().count());
+            }
+        }
+        for at in 0..file.len() {
+            let mut file = file.clone();
+            file[at] = 0xff;
+            if let Ok(elf) = Elf::parse(&file) {
+                let _ = (elf.section(".modinfo"), elf.symbols().count());
+            }
+        }
+    }
+}

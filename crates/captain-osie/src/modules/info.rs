@@ -7,7 +7,7 @@ use super::elf::Elf;
 pub(crate) struct Info {
     /// Modules that it uses directly. Names have underscores.
     pub(crate) depends: Vec<String>,
-    /// Device and service patterns that it answers to, normalised.
+    /// Device and service patterns that it answers to, as the module writes them.
     pub(crate) aliases: Vec<String>,
     /// `pre: a b post: c`.
     pub(crate) softdeps: Vec<String>,
@@ -29,7 +29,7 @@ impl Info {
         for (key, value) in pairs(modinfo) {
             match key {
                 "depends" => info.depends.extend(value.split(',').filter(|name| !name.is_empty()).map(name)),
-                "alias" => info.aliases.push(normalise(value)),
+                "alias" => info.aliases.push(value.to_owned()),
                 "softdep" => info.softdeps.push(value.to_owned()),
                 "weakdep" => info.weakdeps.push(value.to_owned()),
                 _ => {}

@@ -5,6 +5,8 @@ pub(crate) mod groups;
 pub(crate) mod index;
 pub(crate) mod info;
 pub(crate) mod tables;
+#[cfg(test)]
+pub(crate) mod testing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;

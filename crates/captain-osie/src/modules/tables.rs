@@ -78,7 +78,7 @@ fn aliases(chosen: &Selection, ranks: &[&str]) -> Index {
     let mut index = Index::default();
     for (rank, name) in (0..).zip(ranks) {
         for alias in &chosen[*name].info.aliases {
-            index.insert(alias, name, rank);
+            index.insert(&normalise(alias), name, rank);
         }
     }
     index
@@ -125,12 +125,12 @@ fn device_names(chosen: &Selection, ranks: &[&str]) -> String {
     text
 }
 
-/// `char_major_10_229` as `("c", "10:229")`. (Dashes were made underscores before.)
+/// `char-major-10-229` as `c` and `10:229`.
 fn device_number(alias: &str) -> Option<(char, String)> {
-    let (kind, rest) = [('c', "char_major_"), ('b', "block_major_")]
+    let (kind, rest) = [('c', "char-major-"), ('b', "block-major-")]
         .into_iter()
         .find_map(|(kind, start)| Some((kind, alias.strip_prefix(start)?)))?;
-    let (major, minor) = rest.split_once('_')?;
+    let (major, minor) = rest.split_once('-')?;
     let number = |text: &str| text.parse::<u32>().ok();
     Some((kind, format!("{}:{}", number(major)?, number(minor)?)))
 }
@@ -153,4 +153,75 @@ fn builtin_aliases(shelf: &Shelf) -> Index {
         }
     }
     index
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::modules::groups::Groups;
+    use crate::modules::testing::{Module, shelf};
+    use crate::pool::Pool;
+
+    fn files() -> BTreeMap<&'static str, Vec<u8>> {
+        let modules = [
+            Module::new("kernel/crypto/low.ko").exports("low_init"),
+            Module::new("kernel/net/mid-dle.ko").modinfo("depends=low").modinfo("softdep=pre: extra"),
+            Module::new("kernel/net/top.ko")
+                .modinfo("depends=mid-dle,low")
+                .modinfo("alias=pci:v00008086d[0-9]*-x"),
+            Module::new("kernel/net/extra.ko"),
+            Module::new("kernel/net/tun.ko")
+                .modinfo("alias=devname:net/tun")
+                .modinfo("alias=char-major-10-200"),
+            Module::new("kernel/sound/left.ko"),
+        ];
+        let folder = tempfile::tempdir().unwrap();
+        let mut pool = Pool::new(folder.path()).unwrap();
+        let shelf = shelf(&modules, &["kernel/fs/nfs/built-in.ko"], &mut pool);
+        let wanted = ["top".to_owned(), "tun".to_owned()];
+        let chosen = shelf.select(&wanted, &Groups::default(), &mut pool).unwrap();
+        assert_eq!(chosen.keys().collect::<Vec<_>>(), ["extra", "low", "mid_dle", "top", "tun"]);
+        tables(&chosen, &shelf)
+    }
+
+    #[test]
+    fn dependencies_are_listed_with_what_must_be_loaded_first_at_the_end() {
+        let text = String::from_utf8(files()["modules.dep"].clone()).unwrap();
+        let top = text.lines().find(|line| line.starts_with("kernel/net/top.ko")).unwrap();
+        assert_eq!(top, "kernel/net/top.ko: kernel/net/mid-dle.ko kernel/crypto/low.ko");
+        assert!(!text.contains("left"), "nobody asked for it");
+    }
+
+    #[test]
+    fn the_text_files_that_kmod_reads_are_as_depmod_writes_them() {
+        let files = files();
+        assert_eq!(files["modules.softdep"], b"softdep mid_dle pre: extra\n");
+        let nodes = String::from_utf8(files["modules.devname"].clone()).unwrap();
+        assert!(nodes.ends_with("\ntun net/tun c10:200\n"), "{nodes}");
+    }
+
+    #[test]
+    fn aliases_symbols_and_what_is_built_in_are_in_the_indices() {
+        let files = files();
+        let has =
+            |file: &str, text: &str| files[file].windows(text.len()).any(|piece| piece == text.as_bytes());
+        assert!(
+            has("modules.alias.bin", "ci:v00008086d[0-9]*_x"),
+            "dashes become underscores outside of brackets"
+        );
+        assert!(has("modules.symbols.bin", "ymbol:low_init"));
+        assert!(has("modules.builtin.bin", "uilt_in"));
+    }
+
+    #[test]
+    fn a_module_that_is_not_there_is_met_with_similar_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut pool = Pool::new(folder.path()).unwrap();
+        let shelf = shelf(&[Module::new("kernel/net/ixgbe.ko")], &["kernel/x/ext4.ko"], &mut pool);
+        let mut select = |name: &str| shelf.select(&[name.to_owned()], &Groups::ours().unwrap(), &mut pool);
+        assert!(select("ixgbe").is_ok());
+        assert!(select("ext4").is_ok(), "built in is there too");
+        let error = select("ixbge").unwrap_err().to_string();
+        assert!(error.contains("`ixbge`") && error.contains("ixgbe"), "{error}");
+    }
 }
