@@ -12,10 +12,16 @@ use crate::wire::{self, Code};
 /// Strangers that one transfer answers: an attacker must not make it talk for ever.
 const STRANGERS: u32 = 8;
 
+/// Datagrams in one call to the kernel, and bytes of them: UDP_SEGMENT takes no more.
+const BATCH: usize = 64;
+const BATCH_BYTES: usize = 60_000;
+
 /// Where a transfer's datagrams go.
 pub(crate) struct Line {
     peer: SocketAddrV4,
     way: Way,
+    /// Several datagrams go in one call; until the kernel says that this device cannot.
+    batches: bool,
 }
 
 enum Way {
@@ -28,18 +34,39 @@ enum Way {
 impl Line {
     pub(crate) fn own(local: Ipv4Addr, peer: SocketAddrV4, interface: Option<&str>) -> io::Result<Self> {
         let socket = UdpSocket::from_std(socket::bind(SocketAddrV4::new(local, 0), interface)?)?;
-        Ok(Self { peer, way: Way::Own { socket, strangers: 0 } })
+        Ok(Self { peer, way: Way::Own { socket, strangers: 0 }, batches: true })
     }
 
     pub(crate) fn shared(socket: Arc<UdpSocket>, local: Ipv4Addr, peer: SocketAddrV4) -> Self {
-        Self { peer, way: Way::Shared { socket, local } }
+        Self { peer, way: Way::Shared { socket, local }, batches: true }
     }
 
     /// Sends one datagram.
     pub(crate) async fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        self.send_batch(&[datagram]).await
+    }
+
+    /// Sends datagrams in order, as many at a time as the kernel takes. The first error is returned, but the others
+    /// are tried nonetheless.
+    pub(crate) async fn send_all(&mut self, mut datagrams: &[&[u8]]) -> io::Result<()> {
+        let mut result = Ok(());
+        while !datagrams.is_empty() {
+            let (batch, rest) = datagrams.split_at(if self.batches { alike(datagrams) } else { 1 });
+            let sent = self.send_batch(batch).await;
+            if sent.is_err() && batch.len() > 1 {
+                self.batches = false;
+                continue;
+            }
+            result = result.and(sent);
+            datagrams = rest;
+        }
+        result
+    }
+
+    async fn send_batch(&self, batch: &[&[u8]]) -> io::Result<()> {
         match &self.way {
-            Way::Own { socket, .. } => socket.send_to(datagram, SocketAddr::V4(self.peer)).await.map(drop),
-            Way::Shared { socket, local } => socket::reply(socket, *local, self.peer, datagram).await,
+            Way::Own { socket, .. } => socket::send(socket, None, self.peer, batch).await,
+            Way::Shared { socket, local } => socket::send(socket, Some(*local), self.peer, batch).await,
         }
     }
 
@@ -59,6 +86,40 @@ impl Line {
                     let _ = socket.try_send_to(&wire::error(Code::UnknownTransfer, "unknown transfer"), from);
                 }
             },
+        }
+    }
+}
+
+/// How many of the first datagrams can go in one call: equal in length, the last may be shorter.
+fn alike(datagrams: &[&[u8]]) -> usize {
+    let Some(length) = datagrams.first().map(|first| first.len()) else { return 0 };
+    let most = (BATCH_BYTES / length.max(1)).clamp(1, BATCH).min(datagrams.len());
+    match datagrams[..most].iter().position(|datagram| datagram.len() != length) {
+        Some(other) if datagrams[other].len() < length => other + 1,
+        Some(other) => other,
+        None => most,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::alike;
+
+    #[test]
+    fn datagrams_go_together_while_they_are_equal_and_the_last_may_be_shorter() {
+        let (long, short) = ([0_u8; 1000], [0_u8; 10]);
+        let (long, short) = (&long[..], &short[..]);
+        for (datagrams, want) in [
+            (&[][..], 0),
+            (&[long], 1),
+            (&[long, long, long], 3),
+            (&[long, long, short], 3),
+            (&[long, short, long], 2),
+            (&[short, long, long], 1),
+            (&[long; 100], 60),
+            (&[short; 100], 64),
+        ] {
+            assert_eq!(alike(datagrams), want);
         }
     }
 }

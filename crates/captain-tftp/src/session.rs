@@ -197,13 +197,10 @@ impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
     }
 
     async fn transmit(&mut self) {
-        let mut too_large = false;
-        for datagram in self.transfer.transmit(self.started.elapsed()) {
-            // Anything but its size is passing: no route, no neighbour, a full queue. The datagram counts as lost.
-            let sent = self.session.line.send(datagram).await;
-            too_large |= sent.is_err_and(|error| error.raw_os_error() == Some(libc::EMSGSIZE));
-        }
-        if too_large {
+        let datagrams: Vec<_> = self.transfer.transmit(self.started.elapsed()).collect();
+        // Anything but its size is passing: no route, no neighbour, a full queue. The datagrams count as lost.
+        let sent = self.session.line.send_all(&datagrams).await;
+        if sent.is_err_and(|error| error.raw_os_error() == Some(libc::EMSGSIZE)) {
             self.shrink();
             self.transfer.abort(0, "blocks of this size do not reach you, ask again");
         }

@@ -73,18 +73,29 @@ pub(crate) async fn reply(
     peer: SocketAddrV4,
     datagram: &[u8],
 ) -> io::Result<()> {
-    let source = libc::in_pktinfo {
+    send(socket, Some(local), peer, &[datagram]).await
+}
+
+/// Sends datagrams to `peer` in one call, from `local` where the socket is not bound to an address. All must have the
+/// same length, but for the last, which may be shorter: the kernel, or the card, cuts them apart (UDP_SEGMENT).
+pub(crate) async fn send(
+    socket: &UdpSocket,
+    local: Option<Ipv4Addr>,
+    peer: SocketAddrV4,
+    datagrams: &[&[u8]],
+) -> io::Result<()> {
+    let source = local.map(|local| libc::in_pktinfo {
         ipi_ifindex: 0,
         ipi_spec_dst: libc::in_addr { s_addr: u32::from(local).to_be() },
         ipi_addr: libc::in_addr { s_addr: 0 },
-    };
-    let control = [ControlMessage::Ipv4PacketInfo(&source)];
+    });
+    let size = datagrams.first().and_then(|first| u16::try_from(first.len()).ok()).unwrap_or(u16::MAX);
+    let source = source.as_ref().map(ControlMessage::Ipv4PacketInfo);
+    let cut = (datagrams.len() > 1).then_some(ControlMessage::UdpGsoSegments(&size));
+    let control: Vec<_> = source.into_iter().chain(cut).collect();
+    let slices: Vec<_> = datagrams.iter().map(|datagram| IoSlice::new(datagram)).collect();
     let target = SockaddrIn::from(peer);
-    let send = || {
-        let fd = socket.as_raw_fd();
-        let slices = [IoSlice::new(datagram)];
-        Ok(sendmsg(fd, &slices, &control, MsgFlags::empty(), Some(&target))?)
-    };
+    let send = || Ok(sendmsg(socket.as_raw_fd(), &slices, &control, MsgFlags::empty(), Some(&target))?);
     socket.async_io(Interest::WRITABLE, send).await.map(drop)
 }
 
