@@ -152,6 +152,11 @@ impl Appliance {
         self.leases.seen(address).filter(|_| ours.is_none()).or(known)
     }
 
+    /// Whether machines are to ask our registry first for every image.
+    fn mirrors(&self) -> bool {
+        self.settings.registry_mirror && self.settings.images_dir.is_some()
+    }
+
     /// What machines that reach us at `local` are told about us.
     pub(crate) fn facts(&self, local: Ipv4Addr) -> ServerFacts {
         let syslog = &self.settings.syslog;
@@ -159,6 +164,7 @@ impl Appliance {
         ServerFacts {
             http_base: format!("http://{local}:{}", self.settings.http_port),
             syslog: host.map(|host| (host, syslog.port)),
+            registry_mirror: self.mirrors().then(|| format!("{local}:{}", self.settings.http_port)),
         }
     }
 

@@ -29,6 +29,8 @@ pub struct Settings {
     pub state_dir: PathBuf,
     /// Content-addressed folder of the registry; `None` closes `/v2/`.
     pub images_dir: Option<PathBuf>,
+    /// Whether machines ask this registry first for every image, whatever registry its name says.
+    pub registry_mirror: bool,
     /// Folder of boot loader files.
     pub loaders_dir: PathBuf,
     /// Folder with one folder for each built OSIE, by name.
@@ -143,6 +145,7 @@ impl Settings {
             syslog: SyslogSettings::default(),
             state_dir,
             images_dir: Some(cache_dir.join("images")),
+            registry_mirror: false,
             loaders_dir: cache_dir.join("loaders"),
             osie_dir: cache_dir.join("osie"),
             osies: BTreeMap::new(),

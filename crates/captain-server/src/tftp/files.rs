@@ -64,7 +64,7 @@ impl Files {
             }
             Wanted::Autoexec => Ok(text(discover_script(&self.appliance.facts(self.local(client))))),
             Wanted::Grub(mac) => grub_of(&self.appliance, mac, self.local(client)).map(text),
-            Wanted::Other => self.from_root(name),
+            Wanted::Other => self.in_root(name),
         }
     }
 
@@ -74,7 +74,7 @@ impl Files {
         Err(why)
     }
 
-    fn from_root(&self, name: &str) -> Result<Content, String> {
+    fn in_root(&self, name: &str) -> Result<Content, String> {
         let root = self.root.as_ref().ok_or_else(|| format!("no file {name}"))?;
         let file = root.open(name).map_err(|error| format!("no file {name} ({error})"))?;
         let size = file.metadata().map_err(|error| error.to_string())?.len();

@@ -55,7 +55,7 @@ impl Story {
         self.event(EventKind::Report { step: step.into(), detail: detail.into() })
     }
 
-    fn to_initramfs(&mut self) -> &mut Self {
+    fn downloads(&mut self) -> &mut Self {
         self.gets("/ipxe/script/52:54:00:00:00:01/auto.ipxe", 200)
             .gets("/osie/default/vmlinuz-x86_64", 200)
             .gets("/osie/default/initramfs-x86_64", 200)
@@ -69,7 +69,7 @@ impl Story {
 #[test]
 fn one_bios_boot_from_power_on_to_agent_is_one_boot_with_every_stage() {
     let mut story = Story::new(BootPolicy::Always);
-    story.asks(Firmware::Bios).asks(Firmware::Bios).tftp("undionly.kpxe").asks(Firmware::Ipxe).to_initramfs();
+    story.asks(Firmware::Bios).asks(Firmware::Bios).tftp("undionly.kpxe").asks(Firmware::Ipxe).downloads();
     story.asks(None).reports("userland", "").reports("agent-pull", "r/agent:1").reports("agent", "");
     assert_eq!(story.boots(), [(0x1f, BootStage::Agent)]);
     let boot = story.timeline.latest(MAC).unwrap();
@@ -82,7 +82,7 @@ fn one_bios_boot_from_power_on_to_agent_is_one_boot_with_every_stage() {
 #[test]
 fn the_power_button_begins_a_new_boot_at_any_stage() {
     let mut story = Story::new(BootPolicy::Always);
-    story.asks(Firmware::Uefi).tftp("snponly.efi").asks(Firmware::Ipxe).to_initramfs();
+    story.asks(Firmware::Uefi).tftp("snponly.efi").asks(Firmware::Ipxe).downloads();
     story.asks(Firmware::Uefi).tftp("snponly.efi");
     story.after(300).asks(Firmware::Uefi);
     assert_eq!(
@@ -94,7 +94,7 @@ fn the_power_button_begins_a_new_boot_at_any_stage() {
 #[test]
 fn an_ipxe_rom_needs_no_loader_and_begins_a_boot_itself() {
     let mut story = Story::new(BootPolicy::Always);
-    story.asks(Firmware::Ipxe).asks(Firmware::Ipxe).to_initramfs();
+    story.asks(Firmware::Ipxe).asks(Firmware::Ipxe).downloads();
     story.asks(Firmware::Ipxe);
     assert_eq!(story.boots(), [(0x1f, BootStage::Initramfs), (0x20, BootStage::Dhcp)]);
     assert_eq!(story.timeline.latest(MAC).unwrap().firmware, Some(Firmware::Ipxe));
@@ -112,7 +112,7 @@ fn ipxe_asking_again_right_after_its_script_stays_in_its_boot() {
 #[test]
 fn without_dhcp_the_script_begins_a_boot() {
     let mut story = Story::new(BootPolicy::Always);
-    story.to_initramfs().to_initramfs();
+    story.downloads().downloads();
     assert_eq!(story.boots(), [(0x1f, BootStage::Initramfs), (0x20, BootStage::Initramfs)]);
 }
 
@@ -148,7 +148,7 @@ fn a_size_probe_and_a_missing_extra_file_are_no_failures() {
 #[test]
 fn the_osie_gives_up_with_its_reason_in_the_stage_it_had_reached() {
     let mut story = Story::new(BootPolicy::Always);
-    story.asks(Firmware::Ipxe).to_initramfs().reports("userland", "").reports("failed", "registry refused");
+    story.asks(Firmware::Ipxe).downloads().reports("userland", "").reports("failed", "registry refused");
     let failure = Failure { stage: BootStage::Userland, why: "registry refused".into() };
     assert_eq!(story.timeline.latest(MAC).unwrap().failed, Some(failure));
 }
@@ -162,14 +162,14 @@ fn once_is_used_up_by_the_initramfs_and_until_done_by_done() {
     assert!(once.settled);
 
     let mut until_done = Story::new(BootPolicy::UntilDone);
-    until_done.asks(Firmware::Ipxe).to_initramfs().reports("agent", "");
+    until_done.asks(Firmware::Ipxe).downloads().reports("agent", "");
     assert!(!until_done.settled);
     until_done.reports("done", "");
     assert!(until_done.settled);
     assert_eq!(until_done.told.last(), Some(&EventKind::Done));
 
     let mut always = Story::new(BootPolicy::Always);
-    assert!(!always.asks(Firmware::Ipxe).to_initramfs().reports("done", "").settled);
+    assert!(!always.asks(Firmware::Ipxe).downloads().reports("done", "").settled);
 }
 
 #[test]
@@ -181,7 +181,7 @@ fn done_counts_even_when_the_boot_was_forgotten() {
 #[test]
 fn a_late_report_belongs_to_the_boot_it_names() {
     let mut story = Story::new(BootPolicy::Always);
-    story.asks(Firmware::Ipxe).to_initramfs().asks(Firmware::Bios);
+    story.asks(Firmware::Ipxe).downloads().asks(Firmware::Bios);
     let kind = EventKind::Report { step: "userland".into(), detail: String::new() };
     let late = Event { boot: Some(BootId(0x1f)), ..Event::new(story.now, MAC, kind) };
     let observed = story.timeline.observe(late, BootPolicy::Always);
