@@ -8,6 +8,7 @@ mod explaining;
 mod firmware;
 mod hostile;
 mod leases;
+mod message;
 mod modes;
 mod policy;
 mod properties;
