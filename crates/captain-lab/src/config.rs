@@ -228,6 +228,8 @@ mod tests {
             range = ["192.168.50.100", "192.168.50.199"]
             router = "192.168.50.1"
             lease_time = "1h"
+            [registry]
+            mirror = true
             [profile.default.agent]
             image = "192.168.50.1:7080/tink-agent:latest"
             registry = "192.168.50.1:7080"
@@ -305,12 +307,15 @@ mod tests {
     }
 
     #[test]
-    fn images_of_other_registries_and_digests_are_not_the_labs() {
-        for other in
-            ["ghcr.example/tink-agent:latest", "192.168.50.1:70801/x:1", "192.168.50.1:7080/x@sha256:00"]
-        {
-            assert_eq!(image_of_lab(other), None, "{other}");
+    fn an_image_of_the_labs_registry_goes_by_its_name_there_and_others_by_their_whole_one() {
+        for (reference, name) in [
+            ("192.168.50.1:7080/a/b", "a/b:latest"),
+            ("192.168.50.1:7080/a:1", "a:1"),
+            ("192.168.50.1:70801/x:1", "192.168.50.1:70801/x:1"),
+            ("registry.example:5000/x", "registry.example:5000/x:latest"),
+        ] {
+            assert_eq!(image_name(reference).unwrap().to_string(), name);
         }
-        assert_eq!(image_of_lab("192.168.50.1:7080/a/b").unwrap().to_string(), "a/b:latest");
+        assert_eq!(image_name("192.168.50.1:7080/x@sha256:00"), None, "only that very image has the digest");
     }
 }
