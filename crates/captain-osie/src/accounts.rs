@@ -30,7 +30,7 @@ struct User {
 /// A line of sysusers.d that still has no number.
 #[derive(Debug)]
 enum Pending {
-    User { name: String, comment: String, home: String, shell: String },
+    User { name: String, group: Option<u32>, comment: String, home: String, shell: String },
     Group { name: String },
 }
 
@@ -147,14 +147,17 @@ impl Accounts {
             shell => shell,
         };
         let (comment, home, shell) = (comment.to_owned(), home.to_owned(), shell.to_owned());
-        if id.is_empty() {
-            pending.push(Pending::User { name, comment, home, shell });
+        let (id, group) = match id.split_once(':') {
+            Some((id, group)) => (id, Some(self.group_id(group)?)),
+            None => (id, None),
+        };
+        // `-` and the owner of a file (`/path`) both ask for any number.
+        if matches!(id, "" | "-") || id.starts_with('/') {
+            pending.push(Pending::User { name, group, comment, home, shell });
             return Ok(());
         }
-        let (id, group) = match id.split_once(':') {
-            Some((id, group)) => (parse_id(id)?, self.group_id(group)?),
-            None => (parse_id(id)?, parse_id(id)?),
-        };
+        let id = parse_id(id)?;
+        let group = group.unwrap_or(id);
         if group == id {
             self.groups.entry(name.clone()).or_insert(id);
         }
@@ -182,9 +185,9 @@ impl Accounts {
                 Pending::Group { name } => {
                     self.groups.entry(name).or_insert_with(&mut next);
                 }
-                Pending::User { name, comment, home, shell } => {
+                Pending::User { name, group, comment, home, shell } => {
                     let id = next();
-                    let group = *self.groups.entry(name.clone()).or_insert(id);
+                    let group = group.unwrap_or_else(|| *self.groups.entry(name.clone()).or_insert(id));
                     self.users.insert(name, User { id, group, comment, home, shell });
                 }
             }
@@ -250,6 +253,15 @@ mod tests {
         let two = Accounts::read(turned).unwrap();
         assert_eq!((one.passwd(), one.group()), (two.passwd(), two.group()));
         assert!(one.group().contains("one:x:999:two\n"));
+    }
+
+    #[test]
+    fn a_user_may_have_any_number_in_a_group_that_is_there() {
+        let sshd = "u sshd -:nogroup \"sshd user\" /run/sshd\nu owner /usr/bin/x\n";
+        let accounts = Accounts::read([("a.conf", BASIC), ("b.conf", sshd)]).unwrap();
+        assert!(accounts.passwd().contains("sshd:x:999:65534:sshd user:/run/sshd:/usr/sbin/nologin\n"));
+        assert!(accounts.passwd().contains("owner:x:998:998:"), "{}", accounts.passwd());
+        assert!(!accounts.group().contains("sshd"));
     }
 
     #[test]

@@ -31,6 +31,10 @@ registry_host() {
 # write_hosts DIRECTORY: one hosts.toml for each registry that needs other than containerd's defaults.
 write_hosts() {
 	local registry insecure=",${ARG[insecure_registries]:-},"
+	if [[ ${ARG[registry_mirror]:-} ]]; then
+		mkdir -p "$1/_default"
+		mirror_host >"$1/_default/hosts.toml"
+	fi
 	for registry in ${insecure//,/ } "$(registry_host)"; do
 		[[ $registry == */* || -z $registry ]] && continue
 		[[ $insecure == *",$registry,"* || ${ARG[registry_username]:-} ]] || continue
@@ -42,6 +46,13 @@ write_hosts() {
 	done
 }
 
+# mirror_host: captaind's own registry, asked first for every image where it says so.
+mirror_host() {
+	[[ ${ARG[registry_mirror]:-} ]] &&
+		printf '\n[host."http://%s"]\n  capabilities = ["pull", "resolve"]\n' "${ARG[registry_mirror]}"
+	return 0
+}
+
 # hosts_toml REGISTRY INSECURE: an insecure registry is tried by plain HTTP, then by TLS with any certificate.
 hosts_toml() {
 	local scheme schemes=https authorization=''
@@ -49,6 +60,7 @@ hosts_toml() {
 	[[ ${ARG[registry_username]:-} && $1 == "$(registry_host)" ]] &&
 		authorization=$(printf '%s:%s' "${ARG[registry_username]}" "${ARG[registry_password]:-}" | base64 -w0)
 	echo "server = \"${schemes%% *}://$1\""
+	[[ $1 == "${ARG[registry_mirror]:-}" ]] || mirror_host
 	for scheme in $schemes; do
 		printf '\n[host."%s://%s"]\n  capabilities = ["pull", "resolve"]\n' "$scheme" "$1"
 		[[ $schemes == *http\ * && $scheme == https ]] && echo '  skip_verify = true'
