@@ -8,8 +8,8 @@ use serde_json::Value;
 /// crate -> what of the house it may use.
 const ARROWS: &[(&str, &[&str])] = &[
     ("captain-model", &[]),
-    ("captain-debian", &[]),
-    ("captain-oci", &[]),
+    ("captain-debian", &["captain-model"]),
+    ("captain-oci", &["captain-model"]),
     ("captain-config", &["captain-model"]),
     ("captain-dhcp", &["captain-model"]),
     ("captain-tftp", &["captain-model"]),

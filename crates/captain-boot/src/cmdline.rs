@@ -63,6 +63,7 @@ fn own_arguments(facts: &Facts) -> Vec<Argument> {
     vec![
         ("captain_url", Some(facts.server.http_base.clone())),
         ("captain_boot", facts.boot.map(|boot| boot.to_string())),
+        ("registry_mirror", facts.server.registry_mirror.clone()),
         ("initrd", initrd),
     ]
 }

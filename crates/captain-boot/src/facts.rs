@@ -12,6 +12,8 @@ pub struct ServerFacts {
     pub http_base: String,
     /// Host and UDP port that syslog is announced with, where it is.
     pub syslog: Option<(String, u16)>,
+    /// Registry (host:port) that machines ask first for every image, where captaind's own is to be one.
+    pub registry_mirror: Option<String>,
 }
 
 /// The path that a command line takes to the machine.

@@ -19,6 +19,7 @@ fn server() -> ServerFacts {
     ServerFacts {
         http_base: "http://192.168.50.1:7080".to_owned(),
         syslog: Some(("192.168.50.1".to_owned(), 514)),
+        registry_mirror: None,
     }
 }
 
@@ -307,4 +308,13 @@ fn a_machines_syslog_host_goes_before_the_servers() {
     assert_eq!(line(machine.clone(), profile.clone()).unwrap().get("syslog_port"), Some("6514"));
     machine.agent.syslog = Some(false);
     assert_eq!(line(machine, profile).unwrap().get("syslog_host"), None);
+}
+
+#[test]
+fn a_registry_mirror_is_announced_where_captaind_is_one() {
+    let (machine, profile) = full();
+    let inventory = inventory(machine, profile);
+    let server = ServerFacts { registry_mirror: Some("192.168.50.1:7080".to_owned()), ..server() };
+    let line = cmdline(&facts(&inventory, &server, FIRST)).unwrap();
+    assert_eq!(line.get("registry_mirror"), Some("192.168.50.1:7080"));
 }

@@ -154,10 +154,12 @@ impl Default for SyslogConfig {
 pub struct RegistryConfig {
     /// Whether `/v2/` is served.
     pub enabled: bool,
+    /// Whether machines ask it first for every image, whatever registry the image's name says.
+    pub mirror: bool,
 }
 
 impl Default for RegistryConfig {
     fn default() -> Self {
-        Self { enabled: true }
+        Self { enabled: true, mirror: false }
     }
 }

@@ -94,7 +94,10 @@ pub(crate) fn syslog(table: Table) -> SyslogConfig {
 }
 
 pub(crate) fn registry(table: Table) -> RegistryConfig {
-    let config = RegistryConfig { enabled: table.boolean("enabled").unwrap_or(true) };
+    let config = RegistryConfig {
+        enabled: table.boolean("enabled").unwrap_or(true),
+        mirror: table.boolean("mirror").unwrap_or(false),
+    };
     table.finish();
     config
 }

@@ -34,7 +34,12 @@ fn every_script_is_understood_by_its_shell() {
             }
             scripts += 1;
             let checked = Command::new("bash").arg("-n").arg(&path).output().unwrap();
-            assert!(checked.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&checked.stderr));
+            assert!(
+                checked.status.success(),
+                "{}: {}",
+                path.display(),
+                String::from_utf8_lossy(&checked.stderr)
+            );
         }
     }
     assert!(scripts >= 8, "only {scripts} scripts were found");
@@ -90,10 +95,14 @@ fn insecure_registries_and_credentials_become_hosts_files_for_root_only() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     let script = format!("write_hosts {}", folder.path().display());
-    run("docker_registry=r.example registry_username=u registry_password=p insecure_registries=10.0.0.1:5000,../evil", &script);
+    run(
+        "docker_registry=r.example registry_username=u registry_password=p insecure_registries=10.0.0.1:5000,../evil",
+        &script,
+    );
     let read = |host: &str| fs::read_to_string(folder.path().join(host).join("hosts.toml")).unwrap();
     let insecure = read("10.0.0.1:5000");
-    let (plain, tls) = (insecure.find("[host.\"http://10.0.0.1:5000\"]"), insecure.find("[host.\"https://10.0.0.1:5000\"]"));
+    let (plain, tls) =
+        (insecure.find("[host.\"http://10.0.0.1:5000\"]"), insecure.find("[host.\"https://10.0.0.1:5000\"]"));
     assert!(plain.unwrap() < tls.unwrap() && insecure.contains("skip_verify = true"), "{insecure}");
     assert!(!insecure.contains("Basic"), "the credentials are for another registry");
     let private = read("r.example");
@@ -101,6 +110,21 @@ fn insecure_registries_and_credentials_become_hosts_files_for_root_only() {
     let mode = fs::metadata(folder.path().join("r.example/hosts.toml")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+#[test]
+fn a_registry_mirror_is_asked_before_every_registry() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = format!("write_hosts {}", folder.path().display());
+    run(
+        "docker_registry=10.0.0.2:5000 insecure_registries=10.0.0.2:5000 registry_mirror=10.0.0.1:7080",
+        &script,
+    );
+    let read = |host: &str| fs::read_to_string(folder.path().join(host).join("hosts.toml")).unwrap();
+    assert!(read("_default").contains("[host.\"http://10.0.0.1:7080\"]"));
+    let other = read("10.0.0.2:5000");
+    let (mirror, own) = (other.find("//10.0.0.1:7080\"]"), other.find("[host.\"http://10.0.0.2:5000\"]"));
+    assert!(mirror.unwrap() < own.unwrap(), "{other}");
 }
 
 #[test]
@@ -140,7 +164,12 @@ fn the_card_that_was_booted_from_wins() {
     let files = network("hw_addr=52:54:00:00:00:01");
     assert_eq!(files.len(), 1);
     let text = &files[0].1;
-    assert!(text.contains("MACAddress=52:54:00:00:00:01\n") && text.contains("DHCP=yes") && text.contains("RouteMetric=50"), "{text}");
+    assert!(
+        text.contains("MACAddress=52:54:00:00:00:01\n")
+            && text.contains("DHCP=yes")
+            && text.contains("RouteMetric=50"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -155,11 +184,18 @@ fn a_vlan_is_made_on_that_card_and_only_it_asks_for_an_address() {
 
 #[test]
 fn ipam_replaces_dhcp() {
-    let files = network("ipam=52-54-00-00-00-02::10.0.0.5:255.255.254.0:10.0.0.1:node5:10.0.0.2,10.0.0.3:lab.example:");
+    let files = network(
+        "ipam=52-54-00-00-00-02::10.0.0.5:255.255.254.0:10.0.0.1:node5:10.0.0.2,10.0.0.3:lab.example:",
+    );
     let text = &files[0].1;
-    for line in
-        ["MACAddress=52:54:00:00:00:02", "Address=10.0.0.5/23", "Gateway=10.0.0.1", "DNS=10.0.0.2", "DNS=10.0.0.3", "Domains=lab.example"]
-    {
+    for line in [
+        "MACAddress=52:54:00:00:00:02",
+        "Address=10.0.0.5/23",
+        "Gateway=10.0.0.1",
+        "DNS=10.0.0.2",
+        "DNS=10.0.0.3",
+        "Domains=lab.example",
+    ] {
         assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
     }
     assert!(!text.contains("DHCP") && !text.contains("NTP="), "{text}");

@@ -89,6 +89,7 @@ pub(crate) fn settings(
     if let Some(loaders) = config.server.loaders {
         settings.loaders_dir = loaders;
     }
+    settings.registry_mirror = config.registry.mirror;
     if !config.registry.enabled {
         settings.images_dir = None;
     }

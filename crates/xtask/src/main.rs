@@ -8,7 +8,7 @@ mod run;
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
-use run::{cargo, captaind};
+use run::{captaind, cargo};
 
 /// The project's chores.
 #[derive(Parser)]

@@ -28,13 +28,15 @@ pub(crate) fn captaind(command: &str, arguments: &[String]) -> Result<()> {
 
 /// Licences, bans and sources of every dependency; advisories where their database can be reached.
 pub(crate) fn deny() -> Result<()> {
-    let there = Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|out| out.status.success());
+    let there =
+        Command::new("cargo").args(["deny", "--version"]).output().is_ok_and(|out| out.status.success());
     if !there {
         cargo(&["install", "cargo-deny", "--locked", "--quiet"], &[])?;
     }
     cargo(&["deny", "check", "licenses", "bans", "sources"], &[])?;
     if let Err(error) = cargo(&["deny", "check", "advisories"], &[]) {
-        let reachable = Command::new("cargo").args(["deny", "fetch", "db"]).status().is_ok_and(|s| s.success());
+        let reachable =
+            Command::new("cargo").args(["deny", "fetch", "db"]).status().is_ok_and(|s| s.success());
         if reachable {
             return Err(error);
         }

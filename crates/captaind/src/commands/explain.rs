@@ -166,5 +166,7 @@ fn server_facts(config: &Config, place: &Place) -> ServerFacts {
     ServerFacts {
         http_base: format!("http://{}:{}", place.local, config.server.http_port),
         syslog: announced.then_some((host, config.syslog.port)),
+        registry_mirror: (config.registry.enabled && config.registry.mirror)
+            .then(|| format!("{}:{}", place.local, config.server.http_port)),
     }
 }
