@@ -7,6 +7,7 @@ use captain_model::{BootPolicy, BootStage, EventKind, Machine, Profile, Secret, 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::Https;
 use crate::testing::{Daemon, KERNEL, LOADER, put, settings};
 
 const MAC: &str = "52:54:00:00:00:01";
@@ -319,6 +320,27 @@ async fn reports_that_are_none_are_refused() {
 }
 
 #[tokio::test]
+async fn a_machine_cannot_report_for_another() {
+    let (folder, settings) = settings(vec![machine()], UnknownMachines::Boot);
+    let (store, _) = crate::state::Store::open(&settings.state_dir).unwrap();
+    let lease = captain_model::Lease {
+        mac: "52:54:00:00:00:02".parse().unwrap(),
+        address: "127.0.0.2".parse().unwrap(),
+        expires: crate::clock::now().after(Duration::from_secs(60)),
+        client_id: None,
+        hostname: None,
+    };
+    store.commit(&[crate::state::Record::Lease(captain_dhcp::LeaseChange::Put(lease))]).unwrap();
+    drop(store);
+    let daemon = Daemon::with(folder, settings);
+    let done = r#"{"step":"done"}"#;
+    let refused = daemon.ask("POST", &format!("/api/v1/machines/{MAC}/event"), "", done).await;
+    let text = "this address belongs to 52:54:00:00:00:02, not to 52:54:00:00:00:01\n";
+    assert_eq!((refused.status, refused.text()), (403, text));
+    assert_eq!(daemon.ask("POST", "/api/v1/machines/52:54:00:00:00:02/event", "", done).await.status, 204);
+}
+
+#[tokio::test]
 async fn the_dashboard_shows_machines_and_escapes_what_they_say() {
     let daemon = daemon(|machine| machine.name = Some("r1 <b>".into()));
     daemon.get(SCRIPT).await;
@@ -340,6 +362,72 @@ async fn metrics_count_what_happened() {
     assert!(text.text().contains("captaind_boot_stages_total{stage=\"script\"} 1\n"), "{}", text.text());
     assert!(text.text().contains("captaind_machines 1\n"));
     assert_eq!(daemon.get("/healthz").await.text(), "ok\n");
+}
+
+#[tokio::test]
+async fn https_serves_the_same_beside_http_and_machines_are_still_sent_to_plain_http() {
+    let (folder, mut settings) = settings(vec![machine()], UnknownMachines::Boot);
+    let made = rcgen::generate_simple_self_signed(vec!["captaind.test".to_owned()]).unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    put(&cert, made.cert.pem().as_bytes());
+    put(&key, made.signing_key.serialize_pem().as_bytes());
+    let port = free_port();
+    settings.https = Some(Https { port, cert, key });
+    let daemon = Daemon::with(folder, settings);
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(std::sync::Arc::new(client));
+    let mut stream = connector.connect("captaind.test".try_into().unwrap(), stream).await.unwrap();
+    stream
+        .write_all(format!("GET {SCRIPT} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(
+        answer.contains(&format!("http://127.0.0.1:{}{KERNEL_PATH}", daemon.settings.http_port)),
+        "{answer}"
+    );
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+#[tokio::test]
+async fn a_machine_behind_a_trusted_proxy_is_known_by_its_own_address() {
+    let (folder, mut settings) = settings(vec![machine()], UnknownMachines::Boot);
+    settings.trusted_proxies = vec!["127.0.0.2/32".parse().unwrap()];
+    let daemon = Daemon::with(folder, settings);
+    let through = "X-Forwarded-For: 192.0.2.77\r\n";
+    daemon.ask("GET", SCRIPT, through, "").await;
+    assert!(daemon.ask("GET", "/auto.ipxe", through, "").await.text().contains(&format!("hw_addr={MAC}")));
+    let stranger = daemon.ask_from("127.0.0.3", "GET", "/auto.ipxe", through, "").await;
+    assert!(!stranger.text().contains("hw_addr="), "not every peer may claim to forward");
+}
+
+#[tokio::test]
+async fn one_connection_serves_many_requests() {
+    let daemon = daemon(|_| {});
+    let mut stream = daemon.connect("127.0.0.2").await;
+    for _ in 0..3 {
+        let request = format!("HEAD {KERNEL_PATH} HTTP/1.1\r\nHost: x\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        assert!(head.starts_with(b"HTTP/1.1 200 OK\r\n"), "edk2#9920: HTTP/1.1, kept alive after HEAD");
+    }
 }
 
 #[tokio::test]
