@@ -591,3 +591,13 @@ fn an_abort_of_ours_is_told_once() {
     quiet.transfer.abandon("elsewhere");
     assert_eq!(quiet.sent(1), [0; 0]);
 }
+
+#[test]
+fn a_late_repeated_acknowledgement_in_lock_step_is_never_answered() {
+    let mut desk = Desk::new("", 512 * 20);
+    desk.sent(0);
+    assert_eq!(desk.ack(10, 1), [2]);
+    for now in [30, 90, 150] {
+        assert_eq!(desk.ack(now, 1), [0; 0], "RFC 1123 section 4.2.3.1, after {now} ms");
+    }
+}
