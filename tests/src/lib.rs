@@ -131,7 +131,7 @@ pub fn write_config(folder: &Path, more: &str) -> PathBuf {
         std::fs::write(&path, format!("{file} of a test\n").repeat(100)).expect("a file");
     }
     let path = folder.join("captaind.toml");
-    let text = format!("[server]\nloaders = \"loaders\"\n[profile.default]\nosie = \"osie\"\n{more}");
+    let text = format!("[server]\nloaders = \"loaders\"\n[profile.default]\nosie = \"./osie\"\n{more}");
     std::fs::write(&path, text).expect("a configuration");
     path
 }

@@ -11,7 +11,7 @@ http_prot = 7080
 mode = "dynamik"
 [[dhcp.subnet]]
 network = "192.168.50.0/24"
-range = ["192.168.51.100", "192.168.51.199"]
+range = ["192.168.50.100", "192.168.51.199"]
 [[machine]]
 mac = "52:54:00:00:00"
 [[machine]]
@@ -22,7 +22,7 @@ profile = "rack"
     for command in ["check", "serve", "build"] {
         let out = run(folder.path(), &[command, "-c", "captaind.toml"]).expect_code(64);
         for (line, word) in
-            [(2, "http_prot"), (4, "dynamik"), (7, "192.168.51.100"), (9, "52:54:00:00:00"), (12, "rack")]
+            [(2, "http_prot"), (4, "dynamik"), (7, "192.168.51.199"), (9, "52:54:00:00:00"), (12, "rack")]
         {
             let place = format!("captaind.toml:{line}:");
             let told = out.stderr.lines().any(|told| told.contains(&place) && told.contains(word));
@@ -53,16 +53,19 @@ fn a_taken_port_67_says_by_whom() {
     let script = r#"
         ip link add s0 type veth peer name c0
         ip addr add 192.168.50.1/24 dev s0; ip link set s0 up; ip link set c0 up
-        dnsmasq --user=root --port=0 --dhcp-range=192.168.50.100,192.168.50.199 --interface=s0 \
-            --dhcp-leasefile="$DIR/leases" --pid-file="$DIR/pid"
+        printf 'interface s0\nstart 192.168.50.100\nend 192.168.50.199\nlease_file %s/leases\npidfile %s/pid\n' \
+            "$DIR" "$DIR" >udhcpd.conf
+        touch leases
+        busybox udhcpd -f udhcpd.conf & other=$!
+        for _ in $(seq 50); do grep -q ':0043 ' /proc/net/udp && break; sleep 0.1; done
         set +e
         "$CAPTAIND" serve -c captaind.toml -i s0 --mode dynamic --state-dir state --cache-dir cache
         code=$?
-        kill "$(cat pid)"
+        kill $other
         exit $code
     "#;
     let out = in_namespace(folder.path(), 30, script).expect_code(69);
-    assert!(out.stderr.contains("67") && out.stderr.contains("dnsmasq"), "{}", out.stderr);
+    assert!(out.stderr.contains("67") && out.stderr.contains("busybox"), "{}", out.stderr);
 }
 
 #[test]

@@ -24,6 +24,7 @@ serve() {
 stop() { kill "${1:--TERM}" $server; wait $server || true; }
 cat >hook <<'EOF'
 #!/bin/sh
+[ "$1" = bound ] && ip addr replace "$ip/24" dev "$interface"
 case $1 in bound|renew) echo "$1 $ip $router $dns $lease" >>"$DIR/leases.txt" ;; esac
 EOF
 chmod +x hook
@@ -56,7 +57,6 @@ fn udhcpc_gets_a_lease_renews_it_and_keeps_it_over_a_kill() {
         udhcpc -q                                   # first lease
         ip netns exec client busybox udhcpc -f -n -i c0 -s "$DIR/hook" >>client.log 2>&1 & client=$!
         for _ in $(seq 50); do [ "$(wc -l <leases.txt)" -ge 2 ] && break; sleep 0.1; done
-        ip -n client addr add 192.168.50.100/24 dev c0 || true
         kill -USR1 $client                          # renew now
         for _ in $(seq 100); do grep -q renew leases.txt && break; sleep 0.1; done
         kill $client; wait $client || true
@@ -83,6 +83,7 @@ fn dhclient_gets_its_fixed_address() {
     let script = format!(
         r#"{NETWORK}
         serve
+        touch client.leases
         ip netns exec client dhclient -1 -sf /bin/true -lf client.leases -pf client.pid c0
         kill "$(cat client.pid)" || true
         stop
