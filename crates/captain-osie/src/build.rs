@@ -187,8 +187,8 @@ impl Runner {
         let unit =
             "[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\nExecStartPre=/usr/sbin/sshd -t\n";
         tree.write("etc/systemd/system/ssh.service.d/captain.conf", 0o644, unit, &from)?;
-        let settings = "UsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n";
-        tree.write("etc/ssh/sshd_config.d/captain.conf", 0o644, settings, &from)?;
+        let settings = "Include /etc/ssh/sshd_config.d/*.conf\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n";
+        tree.write("etc/ssh/sshd_config", 0o644, settings, &from)?;
         Ok(String::new())
     }
 
@@ -299,6 +299,10 @@ pub(crate) fn output(
     }
     written
 }
+
+#[cfg(test)]
+#[path = "build_tests.rs"]
+mod steps_tests;
 
 #[cfg(test)]
 mod tests {

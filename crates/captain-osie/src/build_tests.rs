@@ -1,0 +1,136 @@
+//! The builder's steps on an image without packages: what comes out, and that it always is the same.
+
+use std::io::Read;
+
+use captain_debian::Sha256 as Sum;
+
+use super::*;
+use crate::modules::testing::{Module, shelf};
+
+fn manifest() -> Manifest {
+    Manifest {
+        name: "test".to_owned(),
+        arch: Arch::Amd64,
+        suite: "trixie".to_owned(),
+        source_date: 1_700_000_000,
+        level: 3,
+        debug: false,
+        kernel: String::new(),
+        releases: Vec::new(),
+        packages: Vec::new(),
+        modules: Vec::new(),
+        units: Vec::new(),
+        overlay: Vec::new(),
+        outputs: Vec::new(),
+    }
+}
+
+/// Builds a small image into `out`, which is its scratch folder too.
+fn small(out: &Path) -> Manifest {
+    let mut image = Image::new(out).unwrap();
+    let modules = [
+        Module::new("kernel/drivers/net/virtio_net.ko").modinfo("depends=failover"),
+        Module::new("kernel/net/core/failover.ko"),
+    ];
+    image.shelf = shelf(&modules, &[], &mut image.pool);
+    image.vmlinuz = Some(b"kernel".to_vec());
+    let users = "u root 0 - /root /bin/bash\n";
+    image.tree.write("usr/lib/sysusers.d/basic.conf", 0o644, users, &"test".into()).unwrap();
+    for (name, text) in [("b", "BBB\n"), ("a", "AAA")] {
+        let path = format!("usr/share/ca-certificates/mozilla/{name}.crt");
+        image.tree.write(&path, 0o644, text, &"test".into()).unwrap();
+    }
+    let runner = Runner {
+        image,
+        debs: BTreeMap::new(),
+        arch: Arch::Amd64,
+        date: 1_700_000_000,
+        out: out.to_owned(),
+        manifest: manifest(),
+    };
+    let steps = [
+        Step::Modules { wanted: vec!["virtio_net".to_owned()] },
+        Step::Skeleton,
+        Step::Overlay { source: OverlaySource::Embedded },
+        Step::Accounts { debug: false },
+        Step::Certificates,
+        Step::Units { services: Vec::new() },
+        Step::Write { level: 3, files: Vec::new() },
+    ];
+    runner.run(&steps, &captain_debian::NoProgress).unwrap()
+}
+
+/// Paths and contents of an initramfs.
+fn members(initramfs: &[u8]) -> BTreeMap<String, Vec<u8>> {
+    let mut decoder = zstd::Decoder::new(initramfs).unwrap();
+    let (mut plain, mut list) = (Vec::new(), BTreeMap::new());
+    decoder.read_to_end(&mut plain).unwrap();
+    let mut rest = &plain[..];
+    loop {
+        let mut reader = cpio::newc::Reader::new(rest).unwrap();
+        if reader.entry().is_trailer() {
+            return list;
+        }
+        let mut data = Vec::new();
+        reader.read_to_end(&mut data).unwrap();
+        list.insert(reader.entry().name().to_owned(), data);
+        rest = reader.finish().unwrap();
+    }
+}
+
+#[test]
+fn the_image_has_what_maintainer_scripts_would_have_made() {
+    let folder = tempfile::tempdir().unwrap();
+    small(folder.path());
+    let files = members(&fs::read(folder.path().join("initramfs-x86_64")).unwrap());
+    assert_eq!(files["etc/passwd"], b"root:x:0:0::/root:/bin/bash\n");
+    assert_eq!(files["etc/ssl/certs/ca-certificates.crt"], b"AAA\nBBB\n");
+    assert_eq!(files["etc/resolv.conf"], b"../run/systemd/resolve/resolv.conf");
+    assert_eq!(files["etc/machine-id"], b"");
+    assert!(files["init"].starts_with(b"#!/bin/sh"));
+    for path in [
+        "dev/console",
+        "etc/systemd/system/multi-user.target.wants/tink-agent.service",
+        "usr/lib/modules/6.0.0/kernel/net/core/failover.ko",
+        "usr/lib/modules/6.0.0/modules.dep.bin",
+    ] {
+        assert!(files.contains_key(path), "{path}");
+    }
+}
+
+#[test]
+fn the_manifest_names_every_input_and_output_with_its_sum() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = small(folder.path());
+    for output in &manifest.outputs {
+        let bytes = fs::read(folder.path().join(&output.name)).unwrap();
+        assert_eq!((output.sha256.clone(), output.size), (Sum::of(&bytes).to_string(), bytes.len() as u64));
+    }
+    assert_eq!(manifest.modules, ["failover", "virtio_net"]);
+    assert!(manifest.units.contains(&"tink-agent.service".to_owned()));
+    assert!(manifest.overlay.iter().any(|laid| laid.path == "init"));
+    let json: serde_json::Value =
+        serde_json::from_slice(&fs::read(folder.path().join("manifest-x86_64.json")).unwrap()).unwrap();
+    assert_eq!(json["outputs"][0]["name"], "vmlinuz-x86_64");
+    assert_eq!(json["arch"], "amd64");
+}
+
+#[test]
+fn two_builds_in_two_folders_give_the_same_bytes_and_leave_nothing_else() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    assert_eq!(small(one.path()), small(two.path()));
+    let list = |folder: &Path| {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(list(one.path()), ["initramfs-x86_64", "manifest-x86_64.json", "vmlinuz-x86_64"]);
+    for name in list(one.path()) {
+        assert_eq!(
+            fs::read(one.path().join(&name)).unwrap(),
+            fs::read(two.path().join(&name)).unwrap(),
+            "{name:?}"
+        );
+    }
+}
