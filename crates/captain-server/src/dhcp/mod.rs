@@ -189,3 +189,53 @@ impl Core {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use captain_dhcp::{Destination, LeaseChange, Port, Reply};
+    use captain_model::{Lease, Mac, UnknownMachines};
+    use std::net::{SocketAddr, UdpSocket};
+
+    #[tokio::test]
+    async fn an_address_is_acknowledged_only_after_its_lease_is_on_disk() {
+        let (_folder, mut settings) = crate::testing::settings(Vec::new(), UnknownMachines::Boot);
+        let lo = settings.interfaces[0].clone();
+        settings.dhcp.port = 0;
+        let socket = DhcpSocket::open(&lo, Port::Server, &settings.dhcp).unwrap();
+        let appliance = crate::bind(settings).unwrap().appliance;
+        let server = Server::new(captain_dhcp::Settings::default(), []);
+        let outlet = Arc::new(Outlet::new(vec![Arc::new(socket)], None));
+        let core = Core { appliance: appliance.clone(), server, outlet, ask: mpsc::channel(1).0 };
+
+        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+        client.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+        let SocketAddr::V4(to) = client.local_addr().unwrap() else { panic!("bound to IPv4") };
+        let lease = Lease {
+            mac: Mac::new([2, 0, 0, 0, 0, 1]),
+            address: Ipv4Addr::new(192, 168, 50, 100),
+            expires: now(),
+            client_id: None,
+            hostname: None,
+        };
+        let outcome = |leases| Outcome {
+            leases,
+            replies: vec![Reply {
+                interface: lo.index,
+                from: lo.address,
+                from_port: 67,
+                to: Destination::Unicast(to),
+                payload: b"reply".to_vec(),
+            }],
+            ..Outcome::default()
+        };
+        let mut buffer = [0; 16];
+        core.dispatch(outcome(vec![LeaseChange::Put(lease.clone())]));
+        assert_eq!(client.recv(&mut buffer).unwrap(), 5, "written, so sent");
+        appliance.state.close();
+        core.dispatch(outcome(vec![LeaseChange::Put(lease)]));
+        assert!(client.recv(&mut buffer).is_err(), "not written, so not sent");
+        core.dispatch(outcome(Vec::new()));
+        assert_eq!(client.recv(&mut buffer).unwrap(), 5, "nothing to write, so sent at once");
+    }
+}
