@@ -1,5 +1,7 @@
 //! Helpers shared by the tests of the whole house: the real daemon, in private network namespaces.
 
+pub mod dhcp;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -32,6 +34,11 @@ pub fn slow_tests() -> bool {
         eprintln!("skipped: set CAPTAIND_TEST_VMS=1, or run `cargo xtask test` without --fast");
     }
     wanted
+}
+
+/// Whether tests run in their long form, such as 200 kills instead of 5.
+pub fn long_tests() -> bool {
+    std::env::var("CAPTAIND_TEST_LONG").is_ok_and(|value| value != "0")
 }
 
 /// A finished command's standard output, standard error and exit code.
