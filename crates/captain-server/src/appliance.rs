@@ -7,7 +7,9 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use captain_boot::ServerFacts;
 use captain_dhcp::LeaseChange;
-use captain_model::{BootPolicy, DhcpMode, Event, EventKind, Identity, Inventory, Mac, UnknownMachines};
+use captain_model::{
+    BootPolicy, DhcpMode, Event, EventKind, Identity, Inventory, LocalBoot, Mac, UnknownMachines,
+};
 
 use tokio_util::sync::CancellationToken;
 
@@ -139,6 +141,20 @@ impl Appliance {
             BootPolicy::UntilDone if self.settled(mac) => Some(format!("{mac} has reported that it is done")),
             BootPolicy::Once | BootPolicy::UntilDone => None,
             BootPolicy::Never => Some(format!("netboot is switched off for {mac}")),
+        }
+    }
+
+    /// Why `mac` may not have a boot loader; `None` where it may. A machine that iPXE is to switch off or to start
+    /// from its disk needs iPXE for that, whose script then says so.
+    pub(crate) fn loader_refusal(&self, mac: Mac) -> Option<String> {
+        let why = self.refusal(mac)?;
+        let inventory = self.inventory.load();
+        let identity = inventory.identify(mac);
+        let stranger =
+            identity.machine().is_none() && inventory.unknown_machines() != UnknownMachines::Boot;
+        match identity.local_boot() {
+            LocalBoot::Sanboot | LocalBoot::Poweroff if !stranger => None,
+            LocalBoot::Sanboot | LocalBoot::Poweroff | LocalBoot::Exit | LocalBoot::Silence => Some(why),
         }
     }
 

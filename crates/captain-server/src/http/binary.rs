@@ -51,7 +51,7 @@ fn answer(
     (method, OriginalUri(uri), headers): (Method, OriginalUri, HeaderMap),
 ) -> Response<Body> {
     let asked = Asked { mac, method, path: uri.path().to_owned(), headers };
-    if let Some(why) = mac.and_then(|mac| appliance.refusal(mac)) {
+    if let Some(why) = mac.and_then(|mac| appliance.loader_refusal(mac)) {
         appliance.tell(mac, EventKind::NetbootRefused { why: why.clone() });
         return say(StatusCode::FORBIDDEN, why);
     }

@@ -18,11 +18,17 @@ use super::file::Asked;
 use super::peer::Ends;
 use crate::appliance::Appliance;
 
-/// `?since=MILLISECONDS`: only what happened after that moment.
-#[derive(Debug, Default, Deserialize)]
+/// `?since=MILLISECONDS`: only what happened after that moment; `?follow=false`: only what is remembered.
+#[derive(Debug, Deserialize)]
 pub(super) struct Since {
     #[serde(default)]
     since: Timestamp,
+    #[serde(default = "yes")]
+    follow: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// `/api/v1/events`: what is remembered, then what happens, one event as JSON per message.
@@ -33,6 +39,7 @@ pub(super) async fn stream(
     let (past, future) = appliance.bus.follow(since.since);
     // A listener that was too slow has lost some: it goes on with what is left.
     let future = BroadcastStream::new(future).filter_map(|event| future::ready(event.ok()));
+    let future = future.take(if since.follow { usize::MAX } else { 0 });
     let all = stream::iter(past).chain(future).map(|event| message(&event));
     let stop = appliance.stopping.clone().cancelled_owned();
     ([(header::CACHE_CONTROL, "no-store")], until(all, stop))

@@ -47,7 +47,11 @@ impl Asked {
 }
 
 /// Answers with `file`, or the part of it that was asked for; publishes the event when the last byte is out.
-pub(crate) fn send(appliance: Arc<Appliance>, file: &ServedFile, asked: Asked) -> Response<Body> {
+pub(crate) fn send(appliance: Arc<Appliance>, file: &ServedFile, mut asked: Asked) -> Response<Body> {
+    // Ranges are GET's alone (RFC 9110 section 14.2): firmware that asks by HEAD wants the whole length.
+    if asked.method == Method::HEAD {
+        asked.headers.remove(header::RANGE);
+    }
     let size = file.artifact.size;
     let etag = file.etag();
     let selection = select(&asked.headers, &etag, size);

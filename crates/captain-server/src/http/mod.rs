@@ -54,6 +54,7 @@ pub(crate) fn router(appliance: Arc<Appliance>, registry: Option<Router>) -> Rou
         .route("/api/v1/leases", get(api::leases))
         .route("/api/v1/events", get(events::stream))
         .route("/api/v1/osie", get(api::osies))
+        .route("/api/v1/status", get(operations::status))
         .route("/healthz", get(operations::alive))
         .route("/readyz", get(operations::ready))
         .route("/metrics", get(operations::metrics))

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::{OriginalUri, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::Response;
+use serde_json::{Value, json};
 
 use super::say;
 use crate::appliance::Appliance;
@@ -23,6 +25,28 @@ pub(super) async fn ready(State(appliance): State<Arc<Appliance>>) -> Response {
         [] => say(StatusCode::OK, "ready"),
         missing => say(StatusCode::SERVICE_UNAVAILABLE, missing.join("\n")),
     }
+}
+
+/// How the daemon is, for `captaind status`: ready or what is missing, the DHCP mode and why, and how much it knows.
+pub(super) async fn status(State(appliance): State<Arc<Appliance>>) -> Json<Value> {
+    let (shelf, now, (mode, why)) = (appliance.shelf.load(), now(), appliance.mode());
+    let interfaces: Vec<Value> = appliance
+        .settings
+        .interfaces
+        .iter()
+        .map(|interface| json!({ "name": interface.name, "address": interface.address }))
+        .collect();
+    Json(json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "ready": shelf.missing().is_empty(),
+        "missing": shelf.missing(),
+        "interfaces": interfaces,
+        "dhcp_mode": mode.to_string(),
+        "dhcp_mode_why": why,
+        "machines": appliance.inventory.load().machines().len(),
+        "leases": appliance.leases.all().iter().filter(|lease| lease.expires > now).count(),
+        "boots": appliance.bus.timeline(|timeline| timeline.boots().len()),
+    }))
 }
 
 /// Prometheus.

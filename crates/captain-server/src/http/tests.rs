@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use captain_model::{BootPolicy, BootStage, EventKind, Machine, Profile, Secret, UnknownMachines};
+use captain_model::{BootPolicy, BootStage, EventKind, LocalBoot, Machine, Profile, Secret, UnknownMachines};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -81,6 +81,40 @@ async fn a_range_comes_alone_and_a_wrong_one_is_told_the_size() {
     assert_eq!((same.status, same.body.len()), (304, 0));
     let other = daemon.ask("GET", KERNEL_PATH, "Range: bytes=3-7\r\nIf-Range: \"other\"\r\n", "").await;
     assert_eq!((other.status, other.body.as_slice()), (200, KERNEL));
+}
+
+#[tokio::test]
+async fn head_tells_the_whole_length_whatever_range_is_asked_for() {
+    let daemon = daemon(|_| {});
+    let head = daemon.ask("HEAD", KERNEL_PATH, "Range: bytes=3-7\r\n", "").await;
+    assert_eq!((head.status, head.header("Content-Range")), (200, None));
+    assert_eq!(head.header("Content-Length"), Some(KERNEL.len().to_string().as_str()));
+}
+
+#[tokio::test]
+async fn a_machine_that_ipxe_is_to_switch_off_gets_ipxe_for_that() {
+    let off = |way| {
+        daemon(move |machine| {
+            machine.netboot = false;
+            machine.local_boot = Some(way);
+        })
+    };
+    let path = "/ipxe/binary/52:54:00:00:00:01/snponly.efi";
+    let poweroff = off(LocalBoot::Poweroff);
+    assert_eq!(poweroff.get(path).await.status, 200);
+    assert!(poweroff.get(SCRIPT).await.text().contains("poweroff"));
+    assert_eq!(off(LocalBoot::Exit).get(path).await.status, 403);
+}
+
+#[tokio::test]
+async fn the_status_and_the_remembered_events_are_one_answer_that_ends() {
+    let daemon = daemon(|_| {});
+    let status = daemon.json("/api/v1/status").await;
+    assert_eq!((&status["ready"], &status["missing"]), (&json!(true), &json!([])));
+    assert_eq!((&status["dhcp_mode"], &status["machines"]), (&json!("disabled"), &json!(1)));
+    daemon.get(SCRIPT).await;
+    let events = daemon.get("/api/v1/events?follow=false").await;
+    assert!(events.text().contains("auto.ipxe"), "{}", events.text());
 }
 
 #[tokio::test]

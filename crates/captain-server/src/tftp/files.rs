@@ -69,7 +69,7 @@ impl Files {
     }
 
     fn check(&self, mac: Mac) -> Result<(), String> {
-        let Some(why) = self.appliance.refusal(mac) else { return Ok(()) };
+        let Some(why) = self.appliance.loader_refusal(mac) else { return Ok(()) };
         self.appliance.tell(mac, EventKind::NetbootRefused { why: why.clone() });
         Err(why)
     }

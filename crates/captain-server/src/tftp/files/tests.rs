@@ -76,6 +76,21 @@ async fn a_machine_that_must_not_netboot_is_told_why() {
 }
 
 #[tokio::test]
+async fn a_machine_that_ipxe_is_to_switch_off_gets_ipxe_for_that_and_no_system() {
+    use captain_model::LocalBoot;
+    for way in [LocalBoot::Sanboot, LocalBoot::Poweroff] {
+        let shop = shop(|machine| {
+            machine.netboot = false;
+            machine.local_boot = Some(way);
+        });
+        for name in ["52:54:00:00:00:01/snponly.efi", "52:54:00:00:00:01/autoexec.ipxe"] {
+            assert!(read(&shop, name).await.is_ok(), "{way:?} {name}");
+        }
+        assert!(read(&shop, "grub.cfg-01-52-54-00-00-00-01").await.is_err(), "{way:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_operators_folder_is_served_and_nothing_above_it() {
     let shop = shop(|_| {});
     assert_eq!(read(&shop, "pxelinux.cfg/default").await.as_deref(), Ok("extra"));
