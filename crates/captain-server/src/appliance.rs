@@ -150,8 +150,7 @@ impl Appliance {
         let why = self.refusal(mac)?;
         let inventory = self.inventory.load();
         let identity = inventory.identify(mac);
-        let stranger =
-            identity.machine().is_none() && inventory.unknown_machines() != UnknownMachines::Boot;
+        let stranger = identity.machine().is_none() && inventory.unknown_machines() != UnknownMachines::Boot;
         match identity.local_boot() {
             LocalBoot::Sanboot | LocalBoot::Poweroff if !stranger => None,
             LocalBoot::Sanboot | LocalBoot::Poweroff | LocalBoot::Exit | LocalBoot::Silence => Some(why),

@@ -2,15 +2,17 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::lchown;
 use std::path::Path;
 
-use nix::unistd::{Uid, User, chown, setgroups, setresgid, setresuid};
+use nix::unistd::{Uid, User, setgroups, setresgid, setresuid};
 use tracing::{debug, info};
 
 /// Users that the daemon becomes where none is configured, the first that exists.
 const CANDIDATES: [&str; 2] = ["captaind", "nobody"];
 
-/// Becomes `user` (by default `captaind`, or `nobody`) for good, and gives the folders `owned` to it.
+/// Becomes `user` (by default `captaind`, or `nobody`) for good, and gives the folders `owned`, which are made
+/// where they are not there, to it.
 ///
 /// Where the process is not root it only gives up the capabilities it has. Inside a user namespace that maps
 /// only one user there is nobody else to become, so nothing changes. Root's capabilities go with the user id
@@ -26,7 +28,10 @@ pub fn drop_privileges(user: Option<&str>, owned: &[&Path]) -> io::Result<()> {
     if Uid::effective().is_root() {
         let user = find(user)?;
         for folder in owned {
-            give(folder, &user)?;
+            let named =
+                |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
+            fs::create_dir_all(folder).map_err(named)?;
+            give(folder, &user).map_err(named)?;
         }
         setgroups(&[user.gid])?;
         setresgid(user.gid, user.gid, user.gid)?;
@@ -48,7 +53,7 @@ fn find(name: Option<&str>) -> io::Result<User> {
     })
 }
 
-/// Symbolic links are neither followed nor given away.
+/// Symbolic links are neither followed nor given away, also not one that takes a file's place while we look.
 fn give(path: &Path, user: &User) -> io::Result<()> {
     let meta = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -57,7 +62,7 @@ fn give(path: &Path, user: &User) -> io::Result<()> {
     if meta.is_symlink() {
         return Ok(());
     }
-    chown(path, Some(user.uid), Some(user.gid))?;
+    lchown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
     if meta.is_dir() {
         for entry in fs::read_dir(path)? {
             give(&entry?.path(), user)?;

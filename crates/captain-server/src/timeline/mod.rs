@@ -17,6 +17,9 @@ use signs::Sign;
 
 /// Boots kept per machine; older ones are forgotten.
 pub const KEPT_PER_MACHINE: usize = 8;
+/// Machines whose boots are kept; for one more, the one that was heard of longest ago is forgotten. Anybody on the
+/// network can make up MACs.
+pub const KEPT_MACHINES: usize = 8192;
 /// Firmware that asks again after this long without any other sign of life was switched off in between.
 const QUIET: Duration = Duration::from_secs(120);
 /// iPXE asks for an address again and again in one boot (`autoexec.ipxe`, then the loader's own script, then
@@ -122,10 +125,21 @@ impl Timeline {
     }
 
     fn keep(&mut self, boot: Boot) {
+        if self.boots.len() >= KEPT_MACHINES && !self.boots.contains_key(&boot.mac) {
+            self.forget_the_quietest();
+        }
         let own = self.boots.entry(boot.mac).or_default();
         own.push_back(boot);
         if own.len() > KEPT_PER_MACHINE {
             own.pop_front();
+        }
+    }
+
+    fn forget_the_quietest(&mut self) {
+        let heard = |boots: &VecDeque<Boot>| boots.back().map(|boot| boot.touched);
+        let quietest = self.boots.iter().min_by_key(|(_, boots)| heard(boots)).map(|(mac, _)| *mac);
+        if let Some(mac) = quietest {
+            self.boots.remove(&mac);
         }
     }
 

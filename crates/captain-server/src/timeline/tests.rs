@@ -207,3 +207,21 @@ fn ids_go_on_after_a_restart_and_old_boots_are_forgotten() {
     let ask = Story::new(BootPolicy::Always).asks(Firmware::Bios).told.clone();
     assert_eq!(ask, [EventKind::Stage { stage: BootStage::Dhcp }]);
 }
+
+#[test]
+fn made_up_machines_cannot_fill_the_memory() {
+    let mut timeline = Timeline::new([], 1);
+    let mac = |n: usize| Mac::new([2, 0, 0, 0, (n >> 8) as u8, n as u8]);
+    for n in 0..KEPT_MACHINES + 3 {
+        let kind = EventKind::Report { step: "userland".into(), detail: String::new() };
+        // The first machine is heard of again and again.
+        for mac in [mac(0), mac(n)] {
+            timeline
+                .observe(Event::new(Timestamp::from_millis(n as u64), mac, kind.clone()), BootPolicy::Always);
+        }
+    }
+    assert_eq!(timeline.machines().count(), KEPT_MACHINES);
+    assert!(timeline.latest(mac(0)).is_some(), "a machine that is alive is kept");
+    assert!(timeline.latest(mac(1)).is_none(), "the quietest goes");
+    assert!(timeline.latest(mac(KEPT_MACHINES + 2)).is_some());
+}
