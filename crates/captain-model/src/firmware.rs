@@ -93,12 +93,13 @@ impl Firmware {
     /// a file of the loaders folder. `None` where the firmware takes no loader from us.
     ///
     /// UEFI gets the build that uses the firmware's own network driver: it works on every card the
-    /// firmware itself could boot from, and does not unbind the firmware's driver (ipxe#1776).
+    /// firmware itself could boot from, and does not unbind the firmware's driver (ipxe#1776). Debian's `ipxe`
+    /// package has that build for amd64 only (seen in 1.21.1+git20250501); arm64 gets the one with all drivers.
     pub const fn default_loader(self, arch: Arch) -> Option<&'static str> {
         match (self, arch) {
             (Self::Bios, Arch::Amd64) => Some("undionly.kpxe"),
             (Self::Uefi | Self::UefiHttp, Arch::Amd64) => Some("snponly.efi"),
-            (Self::Uefi | Self::UefiHttp, Arch::Arm64) => Some("snponly-arm64.efi"),
+            (Self::Uefi | Self::UefiHttp, Arch::Arm64) => Some("ipxe-arm64.efi"),
             (Self::Bios, Arch::Arm64) | (Self::Ipxe | Self::RaspberryPi | Self::UBoot, _) => None,
         }
     }

@@ -33,13 +33,28 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
-    // The lab enters its namespace while this process still has one thread.
-    if let Command::Lab(args) = &command {
-        return commands::lab::run(args);
-    }
     crypto();
     logging::start(&command);
-    runtime()?.block_on(dispatch(command))
+    match command {
+        // These two make their runtime themselves: namespaces are entered and rights given up while the process
+        // still has one thread.
+        Command::Lab(args) => commands::lab::run(&args),
+        Command::Serve(args) => commands::serve::run(&args),
+        Command::Build(args) => wait(commands::build::build(&args)),
+        Command::Plan(args) => wait(commands::build::plan(&args)),
+        Command::Check(args) => commands::check::run(&args),
+        Command::Explain(args) => commands::explain::run(&args),
+        Command::Image(command) => commands::image::run(&command),
+        Command::Status(args) => wait(commands::api::status(&args)),
+        Command::Machines(args) => wait(commands::api::machines(&args)),
+        Command::Events(args) => wait(commands::api::events(&args)),
+        Command::Logs(args) => wait(commands::api::logs(&args)),
+        Command::Completions { shell } => {
+            commands::shell::completions(shell);
+            Ok(())
+        }
+        Command::Man => commands::shell::man(),
+    }
 }
 
 /// One crypto provider for every client and server. It fails only where one is installed already.
@@ -52,23 +67,6 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::failed)
 }
 
-async fn dispatch(command: Command) -> Result<(), Failure> {
-    match command {
-        Command::Serve(args) => commands::serve::run(&args).await,
-        Command::Build(args) => commands::build::build(&args).await,
-        Command::Plan(args) => commands::build::plan(&args).await,
-        Command::Lab(args) => commands::lab::run(&args),
-        Command::Check(args) => commands::check::run(&args),
-        Command::Explain(args) => commands::explain::run(&args),
-        Command::Image(command) => commands::image::run(&command),
-        Command::Status(args) => commands::api::status(&args).await,
-        Command::Machines(args) => commands::api::machines(&args).await,
-        Command::Events(args) => commands::api::events(&args).await,
-        Command::Logs(args) => commands::api::logs(&args).await,
-        Command::Completions { shell } => {
-            commands::shell::completions(shell);
-            Ok(())
-        }
-        Command::Man => commands::shell::man(),
-    }
+fn wait(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    runtime()?.block_on(work)
 }

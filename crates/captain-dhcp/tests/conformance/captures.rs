@@ -19,14 +19,14 @@ pub const FILES: [(&str, &str, &str, bool); 8] = [
         "http://192.168.50.1:7080/ipxe/binary/52:54:00:00:00:02/snponly.efi",
         false,
     ),
-    ("aavmf-pxe", include_str!("../captures/aavmf-pxe.hex"), "snponly-arm64.efi", false),
+    ("aavmf-pxe", include_str!("../captures/aavmf-pxe.hex"), "ipxe-arm64.efi", false),
     (
         "aavmf-http",
         include_str!("../captures/aavmf-http.hex"),
-        "http://192.168.50.1:7080/ipxe/binary/52:54:00:00:00:03/snponly-arm64.efi",
+        "http://192.168.50.1:7080/ipxe/binary/52:54:00:00:00:03/ipxe-arm64.efi",
         false,
     ),
-    ("u-boot", include_str!("../captures/u-boot.hex"), "snponly-arm64.efi", false),
+    ("u-boot", include_str!("../captures/u-boot.hex"), "ipxe-arm64.efi", false),
     ("raspberry-pi-4", include_str!("../captures/raspberry-pi-4.hex"), "", true),
     ("intel-boot-agent", include_str!("../captures/intel-boot-agent.hex"), "undionly.kpxe", true),
 ];

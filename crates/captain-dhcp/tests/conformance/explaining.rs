@@ -27,12 +27,12 @@ pub const CASES: &[Case] = cases! {
         for (firmware, arch, file) in [
             (Firmware::Bios, Arch::Amd64, "undionly.kpxe"),
             (Firmware::Uefi, Arch::Amd64, "snponly.efi"),
-            (Firmware::Uefi, Arch::Arm64, "snponly-arm64.efi"),
+            (Firmware::Uefi, Arch::Arm64, "ipxe-arm64.efi"),
             (Firmware::UefiHttp, Arch::Amd64, "http://192.168.50.1:7080/ipxe/binary/52:54:00:00:00:01/snponly.efi"),
-            (Firmware::UefiHttp, Arch::Arm64, "http://192.168.50.1:7080/ipxe/binary/52:54:00:00:00:01/snponly-arm64.efi"),
+            (Firmware::UefiHttp, Arch::Arm64, "http://192.168.50.1:7080/ipxe/binary/52:54:00:00:00:01/ipxe-arm64.efi"),
             (Firmware::Ipxe, Arch::Amd64, "http://192.168.50.1:7080/ipxe/script/52:54:00:00:00:01/auto.ipxe"),
             (Firmware::Ipxe, Arch::Arm64, "http://192.168.50.1:7080/ipxe/script/52:54:00:00:00:01/auto.ipxe"),
-            (Firmware::UBoot, Arch::Arm64, "snponly-arm64.efi"),
+            (Firmware::UBoot, Arch::Arm64, "ipxe-arm64.efi"),
         ] {
             let told = ask(&Rig::new(DhcpMode::Dynamic), firmware, arch, None);
             assert!(told.request.contains(firmware.name()), "{}", told.request);

@@ -45,7 +45,7 @@ pub const ARCHS: [(u16, Result<&str, &str>); 45] = [
     (8, Err("deprecated")),
     (9, Ok("snponly.efi")),
     (10, Err("32-bit")),
-    (11, Ok("snponly-arm64.efi")),
+    (11, Ok("ipxe-arm64.efi")),
     (12, Err("no OSIE")),
     (13, Err("no OSIE")),
     (14, Err("no OSIE")),
@@ -53,12 +53,12 @@ pub const ARCHS: [(u16, Result<&str, &str>); 45] = [
     (16, Ok("snponly.efi")),
     (17, Ok("snponly.efi")),
     (18, Err("32-bit")),
-    (19, Ok("snponly-arm64.efi")),
+    (19, Ok("ipxe-arm64.efi")),
     (20, Ok("undionly.kpxe")),
     (21, Err("32-bit")),
-    (22, Ok("snponly-arm64.efi")),
+    (22, Ok("ipxe-arm64.efi")),
     (23, Err("32-bit")),
-    (24, Ok("snponly-arm64.efi")),
+    (24, Ok("ipxe-arm64.efi")),
     (25, Err("no OSIE")),
     (26, Err("no OSIE")),
     (27, Err("no OSIE")),
@@ -143,7 +143,7 @@ pub const CASES: &[Case] = cases! {
     };
     "UEFI 2.10 section 24.7.2", "HTTP Boot on arm64 gets arm64's loader", || {
         let url = dynamic().send(&Ask::discover(1).http(19)).reply().bootfile();
-        assert!(url.ends_with("/snponly-arm64.efi"), "{url}");
+        assert!(url.ends_with("/ipxe-arm64.efi"), "{url}");
     };
     "IANA registry", "a BIOS that boots by HTTP gets the BIOS loader by URL", || {
         let url = dynamic().send(&Ask::discover(1).http(20)).reply().bootfile();
@@ -271,7 +271,7 @@ pub const CASES: &[Case] = cases! {
     };
     "raspberrypi/firmware#1850", "a Raspberry Pi that runs UEFI is UEFI", || {
         let ask = Ask { mac: Mac::new([0xdc, 0xa6, 0x32, 0, 0, 1]), ..Ask::discover(1).pxe(11) };
-        assert_eq!(dynamic().send(&ask).reply().file, "snponly-arm64.efi");
+        assert_eq!(dynamic().send(&ask).reply().file, "ipxe-arm64.efi");
     };
     "raspberrypi/firmware#1850", "a Raspberry Pi that runs iPXE is iPXE", || {
         let ask = Ask { mac: Mac::new([0xdc, 0xa6, 0x32, 0, 0, 1]), ..Ask::discover(1).ipxe(11, &[0x13, 0x24]) };
@@ -280,7 +280,7 @@ pub const CASES: &[Case] = cases! {
     "siderolabs/booter#11", "U-Boot gets file, 66, 67 and siaddr, in every mode", || {
         for mut rig in [dynamic(), proxy()] {
             let got = rig.send(&u_boot());
-            assert_eq!((got.reply().file.as_str(), got.reply().option(67)), ("snponly-arm64.efi", &b"snponly-arm64.efi"[..]));
+            assert_eq!((got.reply().file.as_str(), got.reply().option(67)), ("ipxe-arm64.efi", &b"ipxe-arm64.efi"[..]));
             assert_eq!((got.reply().siaddr, got.reply().option(66)), (LOCAL, &b"192.168.50.1"[..]));
             assert_eq!(seen(&got), (Some(Firmware::UBoot), Some(Arch::Arm64)));
         }

@@ -162,7 +162,7 @@ pub const CASES: &[Case] = cases! {
     "INTERFACE.md", "a machine's arch goes before the firmware's word", || {
         let mut rig = Rig::new(DhcpMode::Dynamic);
         rig.machine(1, |machine| machine.arch = Some(Arch::Arm64));
-        assert_eq!(rig.send(&Ask::discover(1).pxe(7)).reply().file, "snponly-arm64.efi");
+        assert_eq!(rig.send(&Ask::discover(1).pxe(7)).reply().file, "ipxe-arm64.efi");
     };
     "DESIGN.md advertise = serve", "a loader that is not there is not named, and the operator is told", || {
         let mut rig = Rig::new(DhcpMode::Dynamic);

@@ -262,6 +262,6 @@ mod tests {
         let text = shelf.missing().join("\n");
         assert!(text.contains("osie `default`, which is not built for arm64"), "{text}");
         assert!(!text.contains("built for amd64"), "{text}");
-        assert!(text.contains("snponly-arm64.efi"), "{text}");
+        assert!(text.contains("ipxe-arm64.efi"), "{text}");
     }
 }

@@ -36,7 +36,6 @@ fn lab_cache(cache: &Path) -> PathBuf {
 
 fn prepare(args: &LabArgs, loaded: &Loaded) -> Result<(), Failure> {
     let cache = loaded.cache_dir(&args.cache);
-    crate::crypto();
     crate::runtime()?.block_on(prepare_files(args, loaded, &cache))?;
     let lab = lab_cache(&cache);
     share(&lab, &cache, "osie")?;

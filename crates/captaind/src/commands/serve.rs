@@ -13,12 +13,17 @@ use crate::configuration::{self, Loaded};
 use crate::exit::Failure;
 use crate::{osies, paths, progress};
 
-pub(crate) async fn run(args: &ServeArgs) -> Result<(), Failure> {
+/// Binds and gives up root while this process still has one thread, so that no other keeps a capability.
+pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let loaded = configuration::load(&args.config)?;
     let folders = folders(args, &loaded);
     let bound = bind(args, &loaded, &folders)?;
     give_up_root(&loaded, &folders)?;
-    prepare(&loaded, &folders.cache).await?;
+    crate::runtime()?.block_on(serve(args, &loaded, &folders, bound))
+}
+
+async fn serve(args: &ServeArgs, loaded: &Loaded, folders: &Folders, bound: Bound) -> Result<(), Failure> {
+    prepare(loaded, &folders.cache).await?;
     tokio::spawn(reload_on_hangup(args.config.clone(), bound.handle()));
     bound.run(until_told_to_stop()).await.map_err(Failure::failed)
 }
@@ -65,7 +70,9 @@ async fn reload_on_hangup(config: crate::cli::ConfigArgs, handle: Handle) {
     while hangups.recv().await.is_some() {
         match configuration::read(&config) {
             Ok(loaded) => {
-                handle.reload(Arc::new(loaded.config.inventory));
+                let (handle, inventory) = (handle.clone(), Arc::new(loaded.config.inventory));
+                // It reads and hashes the boot files; a panic in there has been logged by then.
+                let _ = tokio::task::spawn_blocking(move || handle.reload(inventory)).await;
                 tracing::info!("machines and profiles were read anew; other settings need a restart");
             }
             Err(faults) => tracing::error!("the configuration stays as it was: {faults}"),

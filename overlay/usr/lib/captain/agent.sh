@@ -28,6 +28,11 @@ registry_host() {
 	printf '%s' "${host%%/*}"
 }
 
+# is_insecure REGISTRY: whether insecure_registries names it.
+is_insecure() {
+	[[ ",${ARG[insecure_registries]:-}," == *",$1,"* ]]
+}
+
 # write_hosts DIRECTORY: one hosts.toml for each registry that needs other than containerd's defaults.
 write_hosts() {
 	local registry insecure=",${ARG[insecure_registries]:-},"
@@ -104,7 +109,12 @@ pull_failure() {
 	*x509* | *certificate*)
 		echo "the certificate of the registry of $1 is not trusted: name it in insecure_registries or use a known one" ;;
 	*'http response to https'* | *'first record does not look like a tls'*)
-		echo "the registry of $1 speaks plain HTTP: name it in insecure_registries" ;;
+		# An insecure registry was asked by plain HTTP first, and that answer was no registry's.
+		if is_insecure "${1%%/*}"; then
+			echo "there is no registry at ${1%%/*}, which $1 is to come from: a web server without /v2/ answers there"
+		else
+			echo "the registry of $1 speaks plain HTTP: name it in insecure_registries"
+		fi ;;
 	*'no match for platform'*) echo "$1 has no image for $(uname -m)" ;;
 	*'not found'* | *404*) echo "image not found: $1 is not in its registry" ;;
 	*'no such host'* | *'server misbehaving'* | *'temporary failure in name'*)
