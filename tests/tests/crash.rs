@@ -75,23 +75,26 @@ fn after_every_kill_each_acknowledged_lease_is_there_and_no_address_has_two_mach
     in_namespace(folder.path(), 30 + 5 * rounds, &script).expect_code(0);
 
     let mut held = BTreeMap::new();
+    let mut busy = 0;
     for round in 0..rounds {
-        let before = held.len();
-        take_acks(&folder.path().join(format!("acks.{round}")), &mut held);
-        assert!(round > 0 || held.len() > before, "no lease at all was acknowledged in round {round}");
+        busy += u32::from(take_acks(&folder.path().join(format!("acks.{round}")), &mut held));
         check(&folder.path().join(format!("leases.{round}.json")), &held, round);
     }
+    assert!(busy * 2 > rounds, "in {busy} of {rounds} rounds only did the server acknowledge anything");
     assert!(!folder.path().join("state/captaind.redb.damaged").exists(), "the state file was damaged");
     println!("{rounds} kills, {} machines with a lease, seed {seed}", held.len());
 }
 
-/// Adds what clients were promised: address -> MAC. No promise may contradict an earlier one.
-fn take_acks(file: &Path, held: &mut BTreeMap<String, String>) {
-    for line in fs::read_to_string(file).expect("the clients' record").lines() {
+/// Adds what clients were promised: address -> MAC; whether there was anything. No promise may contradict an
+/// earlier one.
+fn take_acks(file: &Path, held: &mut BTreeMap<String, String>) -> bool {
+    let record = fs::read_to_string(file).expect("the clients' record");
+    for line in record.lines() {
         let (mac, address) = line.split_once(' ').expect("MAC and address");
         let before = held.insert(address.to_owned(), mac.to_owned());
         assert!(before.as_deref().is_none_or(|before| before == mac), "{address}: {before:?}, then {mac}");
     }
+    !record.is_empty()
 }
 
 fn check(file: &Path, held: &BTreeMap<String, String>, round: u32) {

@@ -1,0 +1,54 @@
+# Shared by the scripts beside it: a veth pair in private namespaces, servers that end with the script, ratios.
+# Sourced, never run. A script calls `private "$0" "$@"` first, which starts it again in namespaces of its own.
+
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+CAPTAIND=${CAPTAIND:-$here/../../target/release/captaind}
+TOOLS=${TOOLS:-$(dirname "$CAPTAIND")}
+
+# need PROGRAM PACKAGE: installs the Debian package where the program is missing and we are root.
+need() {
+    command -v "$1" >/dev/null && return
+    [ "$(id -u)" = 0 ] && apt-get install -y -qq --no-install-recommends "$2" >/dev/null && return
+    echo "$1 is missing: apt-get install $2" >&2; exit 69
+}
+
+# private SCRIPT ARGUMENTS...: runs the rest in private network, mount and process namespaces.
+private() {
+    [ -n "${IN_PRIVATE:-}" ] && return
+    [ -x "$CAPTAIND" ] || { echo "no $CAPTAIND: cargo build --release --package captaind, or set CAPTAIND" >&2; exit 66; }
+    export CAPTAIND TOOLS IN_PRIVATE=1
+    exec unshare --net --mount --pid --fork --kill-child --mount-proc timeout --kill-after=5 900 bash "$@"
+}
+
+# network: we are 10.77.0.1 on s0; a namespace `client` has 10.77.0.2 on c0. $DIR is a fresh folder on the disk.
+network() {
+    DIR=$(mktemp -d "${TMPDIR:-/var/tmp}/captaind-bench.XXXXXX"); chmod 755 "$DIR"; cd "$DIR"
+    trap 'cd /; rm -rf "$DIR"' EXIT
+    mount -t tmpfs none /run; ip link set lo up
+    ip netns add client
+    ip link add s0 type veth peer name c0 netns client
+    ip addr add 10.77.0.1/16 dev s0; ip link set s0 up
+    ip -n client addr add 10.77.0.2/16 dev c0; ip -n client link set c0 up; ip -n client link set lo up
+}
+client() { ip netns exec client "$@"; }
+
+# captaind_up TOML: serves with the given further configuration, until `down`.
+captaind_up() {
+    mkdir -p osie loaders state
+    for file in osie/vmlinuz-x86_64 osie/initramfs-x86_64 loaders/undionly.kpxe loaders/snponly.efi; do
+        [ -e "$file" ] || echo bench >"$file"
+    done
+    printf '[server]\nloaders = "loaders"\n[profile.default]\nosie = "./osie"\n%s\n' "$1" >captaind.toml
+    "$CAPTAIND" serve -c captaind.toml -i s0 --state-dir state --cache-dir cache >captaind.log 2>&1 & server=$!
+    for _ in $(seq 100); do
+        curl -fsS -o /dev/null http://10.77.0.1:7080/readyz 2>/dev/null && return
+        kill -0 $server || break
+        sleep 0.1
+    done
+    tail captaind.log >&2; exit 1
+}
+down() { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
+
+# ratio NAME OURS THEIRS
+ratio() { awk -v name="$1" -v ours="$2" -v theirs="$3" 'BEGIN { printf "ratio %s %.2f\n", name, theirs > 0 ? ours / theirs : 0 }'; }
