@@ -56,14 +56,27 @@ pub enum BootError {
     },
     /// The ISO has room for less.
     #[error(
-        "the kernel command line is {length} bytes and an ISO has room for {room}: shorten the machine's or its \
-         profile's `cmdline`, or boot it from the network"
+        "{machine}: its kernel command line is {length} bytes and the ISO has room for {room}: shorten `cmdline` of \
+         the machine or of its profile, or boot it from the network"
     )]
     IsoFull {
+        /// Who.
+        machine: String,
         /// Bytes.
         length: usize,
         /// Bytes that there is room for.
         room: usize,
+    },
+    /// The boot loader in the ISO would read something into the argument.
+    #[error(
+        "{machine}: kernel argument `{argument}` holds one of \" ' \\ $ ; | & < > {{ }} #, which mean something to the \
+         boot loader in an ISO: write it without, or boot this machine from the network"
+    )]
+    IsoSyntax {
+        /// Who.
+        machine: String,
+        /// The argument, masked.
+        argument: String,
     },
 }
 

@@ -1,38 +1,102 @@
 //! The command line inside an ISO: a placeholder of fixed size is replaced, so that every offset stays.
+//!
+//! Tinkerbell's ISOs (Hook, CaptainOS) carry 1024 characters of noise where their boot loader's configuration has
+//! the kernel's arguments. captaind's own carry the same ones with spaces behind them, which are room for more: such
+//! an ISO is still right for a server that only knows the 1024.
 
 use captain_model::Cmdline;
+use captain_model::cmdline::KERNEL_LIMIT;
 
-use crate::BootError;
+use crate::{BootError, Facts};
 
 /// Bytes of the placeholder that CaptainOS and Hook ISOs carry in their loader's configuration.
 pub const ISO_PATCH_SIZE: usize = 1024;
 
-/// The bytes that take the placeholder's place: the line, then spaces.
+/// The placeholder.
+pub const ISO_PLACEHOLDER: &[u8; ISO_PATCH_SIZE] = include_bytes!("iso-placeholder.txt");
+
+/// Most room that is used: what the kernel takes without its NUL.
+const MOST: usize = KERNEL_LIMIT - 1;
+
+/// A place in an ISO where a command line goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IsoRoom {
+    /// Offset of its first byte in the ISO.
+    pub offset: u64,
+    /// Bytes: the placeholder, and the spaces behind it but for the last.
+    pub length: usize,
+}
+
+/// The bytes that take the place of a placeholder with this room: the line, then spaces.
 ///
 /// # Errors
-/// The line is longer than the placeholder: writing it would destroy what follows.
-pub fn iso_cmdline(cmdline: &Cmdline) -> Result<[u8; ISO_PATCH_SIZE], BootError> {
-    let line = cmdline.to_string();
-    let mut patch = [b' '; ISO_PATCH_SIZE];
-    match patch.get_mut(..line.len()) {
-        Some(room) => room.copy_from_slice(line.as_bytes()),
-        None => return Err(BootError::IsoFull { length: line.len(), room: ISO_PATCH_SIZE }),
+/// The line is longer than the room: writing it would destroy what follows. Or it holds a character that GRUB, which
+/// reads the configuration in the ISO, takes as its own.
+pub fn iso_cmdline(facts: &Facts, cmdline: &Cmdline, room: usize) -> Result<Vec<u8>, BootError> {
+    for (argument, shown) in cmdline.iter().zip(cmdline.masked_arguments()) {
+        if argument.contains(|c| "\"'\\$;|&<>{}#".contains(c)) {
+            return Err(BootError::IsoSyntax { machine: facts.who(), argument: shown.to_owned() });
+        }
     }
+    let mut patch = cmdline.to_string().into_bytes();
+    if patch.len() > room {
+        return Err(BootError::IsoFull { machine: facts.who(), length: patch.len(), room });
+    }
+    patch.resize(room, b' ');
     Ok(patch)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Finds the placeholders of an ISO that is read piece by piece, of whatever size the pieces are.
+#[derive(Debug, Default)]
+pub struct IsoSearch {
+    /// What was read and may be the beginning of a placeholder, or of the spaces behind one.
+    kept: Vec<u8>,
+    /// Offset of its first byte.
+    at: u64,
+    rooms: Vec<IsoRoom>,
+}
 
-    #[test]
-    fn the_patch_is_the_line_and_spaces_and_never_more_than_its_room() {
-        let patch = iso_cmdline(&Cmdline::parse(["a=1", "b=2"]).unwrap()).unwrap();
-        assert_eq!(&patch[..8], b"a=1 b=2 ");
-        assert!(patch[7..].iter().all(|byte| *byte == b' '));
-        let full = Cmdline::parse(["x".repeat(ISO_PATCH_SIZE)]).unwrap();
-        assert!(iso_cmdline(&full).is_ok());
-        let over = Cmdline::parse(["x".repeat(ISO_PATCH_SIZE + 1)]).unwrap();
-        assert_eq!(iso_cmdline(&over), Err(BootError::IsoFull { length: 1025, room: 1024 }));
+impl IsoSearch {
+    /// Nothing read yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Looks at the next bytes.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.kept.extend_from_slice(bytes);
+        self.look(false);
+    }
+
+    /// The places, in order, when all bytes were looked at.
+    pub fn finish(mut self) -> Vec<IsoRoom> {
+        self.look(true);
+        self.rooms
+    }
+
+    fn look(&mut self, ended: bool) {
+        let finder = memchr::memmem::Finder::new(ISO_PLACEHOLDER);
+        let mut from = 0;
+        while let Some(found) = finder.find(&self.kept[from..]).map(|found| from + found) {
+            let tail = &self.kept[found + ISO_PATCH_SIZE..];
+            let most = MOST + 1 - ISO_PATCH_SIZE;
+            if tail.len() < most && !ended {
+                return self.forget(found);
+            }
+            let spaces = tail.iter().take(most).take_while(|byte| **byte == b' ').count();
+            // One space stays: something may follow on the line.
+            let length = ISO_PATCH_SIZE + spaces.saturating_sub(1);
+            self.rooms.push(IsoRoom { offset: self.at + found as u64, length });
+            from = found + length;
+        }
+        self.forget(from.max(self.kept.len().saturating_sub(ISO_PATCH_SIZE - 1)));
+    }
+
+    fn forget(&mut self, count: usize) {
+        self.kept.drain(..count);
+        self.at += count as u64;
     }
 }
+
+#[cfg(test)]
+mod tests;

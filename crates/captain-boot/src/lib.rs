@@ -15,7 +15,7 @@ mod templates;
 pub use cmdline::{cmdline, masked};
 pub use error::{BootError, TemplateError};
 pub use facts::{Facts, ServerFacts, Via, arch_of_buildarch};
-pub use iso::{ISO_PATCH_SIZE, iso_cmdline};
+pub use iso::{ISO_PATCH_SIZE, ISO_PLACEHOLDER, IsoRoom, IsoSearch, iso_cmdline};
 pub use templates::Templates;
 
 use captain_model::{Cmdline, LocalBoot};
@@ -41,6 +41,11 @@ pub fn discover_script(server: &ServerFacts) -> String {
 /// See [`Templates::grub_cfg`].
 pub fn grub_cfg(facts: &Facts, cmdline: &Cmdline) -> Result<String, BootError> {
     Templates::embedded().grub_cfg(facts, cmdline)
+}
+
+/// [`Templates::pxelinux_cfg`] with the embedded templates.
+pub fn pxelinux_cfg(facts: &Facts, cmdline: &Cmdline) -> String {
+    Templates::embedded().pxelinux_cfg(facts, cmdline)
 }
 
 #[cfg(test)]

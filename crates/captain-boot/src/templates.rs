@@ -28,11 +28,19 @@ enum Kind {
     LocalSanboot,
     LocalPoweroff,
     Grub,
+    Pxelinux,
 }
 
 impl Kind {
-    const ALL: [Self; 6] =
-        [Self::Boot, Self::Discover, Self::LocalExit, Self::LocalSanboot, Self::LocalPoweroff, Self::Grub];
+    const ALL: [Self; 7] = [
+        Self::Boot,
+        Self::Discover,
+        Self::LocalExit,
+        Self::LocalSanboot,
+        Self::LocalPoweroff,
+        Self::Grub,
+        Self::Pxelinux,
+    ];
 
     const fn file(self) -> &'static str {
         match self {
@@ -42,6 +50,7 @@ impl Kind {
             Self::LocalSanboot => "local-sanboot.ipxe",
             Self::LocalPoweroff => "local-poweroff.ipxe",
             Self::Grub => "grub.cfg",
+            Self::Pxelinux => "pxelinux.cfg",
         }
     }
 
@@ -66,6 +75,7 @@ impl Kind {
             Self::Discover => &["http_base", "retries", "dhcp_retries", "delay"],
             Self::LocalExit | Self::LocalSanboot | Self::LocalPoweroff => &["why"],
             Self::Grub => &["title", "host", "port", "kernel_path", "initrd_path", "cmdline"],
+            Self::Pxelinux => &["title", "kernel_path", "initrd_path", "cmdline"],
         }
     }
 
@@ -184,6 +194,18 @@ impl Templates {
             "cmdline" => arguments.clone(),
             other => constant(other),
         }))
+    }
+
+    /// The configuration that boots this machine by U-Boot's `pxe` command or by PXELINUX: both take the rest of the
+    /// line behind `APPEND` as it is, and a path that begins with `/` from the root of the TFTP server.
+    pub fn pxelinux_cfg(&self, facts: &Facts, cmdline: &Cmdline) -> String {
+        self.render(Kind::Pxelinux, |name| match name {
+            "title" => format!("captaind: {} boots {}", facts.mac, ipxe::text(&facts.profile().name)),
+            "kernel_path" => facts.kernel_path(),
+            "initrd_path" => facts.initrd_path(),
+            "cmdline" => cmdline.to_string(),
+            other => constant(other),
+        })
     }
 
     fn render(&self, kind: Kind, value: impl Fn(&'static str) -> String) -> String {

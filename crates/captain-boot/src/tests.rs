@@ -236,6 +236,13 @@ fn the_grub_configuration_is_the_golden_one() {
 }
 
 #[test]
+fn the_pxelinux_configuration_is_the_golden_one() {
+    let (inventory, server) = (inventory(), server());
+    let facts = Facts { via: Via::Grub, ..facts(&inventory, &server, FIRST) };
+    golden("pxelinux.cfg", &crate::pxelinux_cfg(&facts, &cmdline(&facts).unwrap()));
+}
+
+#[test]
 fn grub_is_not_given_what_it_would_change() {
     let ((mut machine, profile), server) = (full(), server());
     machine.cmdline = Cmdline::parse(["foo=\"a b\""]).unwrap();
