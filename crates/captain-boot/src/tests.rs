@@ -237,7 +237,8 @@ fn the_grub_configuration_is_the_golden_one() {
 
 #[test]
 fn the_pxelinux_configuration_is_the_golden_one() {
-    let (inventory, server) = (inventory(), server());
+    let ((machine, profile), server) = (full(), server());
+    let inventory = inventory(machine, profile);
     let facts = Facts { via: Via::Grub, ..facts(&inventory, &server, FIRST) };
     golden("pxelinux.cfg", &crate::pxelinux_cfg(&facts, &cmdline(&facts).unwrap()));
 }
