@@ -146,7 +146,9 @@ fn failures_are_told_in_words_that_say_what_to_do() {
 fn a_web_server_that_is_no_registry_is_told_apart_from_one_that_is_not_named_insecure() {
     let message = "http: server gave HTTP response to HTTPS client";
     let script = format!("pull_failure 10.0.0.1:7080/a:1 '{message}'");
-    assert!(run("insecure_registries=10.0.0.1:7080", &script).contains("there is no registry at 10.0.0.1:7080"));
+    assert!(
+        run("insecure_registries=10.0.0.1:7080", &script).contains("there is no registry at 10.0.0.1:7080")
+    );
     assert!(run("insecure_registries=10.0.0.2:7080", &script).contains("name it in insecure_registries"));
 }
 

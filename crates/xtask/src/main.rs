@@ -5,6 +5,8 @@
 mod packages;
 mod run;
 
+use std::process::ExitCode;
+
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
@@ -40,8 +42,18 @@ struct TestArgs {
     no_install: bool,
 }
 
-fn main() -> Result<()> {
-    match Cli::parse().chore {
+fn main() -> ExitCode {
+    match run(Cli::parse().chore) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(chore: Chore) -> Result<()> {
+    match chore {
         Chore::Test(args) => test(&args),
         Chore::Lab { arguments } => {
             packages::ensure(packages::LAB, true)?;
