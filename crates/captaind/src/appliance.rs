@@ -49,7 +49,12 @@ pub(crate) fn subnets(config: &Config, interfaces: &[Interface]) -> Vec<Subnet> 
         return config.dhcp.subnets.clone();
     }
     let routes = std::fs::read_to_string("/proc/net/route").unwrap_or_default();
-    let dns = interfaces::name_servers(&std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default());
+    // Where systemd-resolved is the name server, /etc/resolv.conf holds only its loopback address.
+    let dns = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"]
+        .iter()
+        .map(|path| interfaces::name_servers(&std::fs::read_to_string(path).unwrap_or_default()))
+        .find(|servers| !servers.is_empty())
+        .unwrap_or_default();
     let gateway = interfaces::with_default_route(&routes).map(|(_, gateway)| gateway);
     interfaces.iter().map(|one| interfaces::implied_subnet(one, gateway, dns.clone())).collect()
 }

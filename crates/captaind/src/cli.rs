@@ -51,7 +51,7 @@ pub(crate) enum Command {
     /// What happened: DHCP replies, transfers, boot stages
     #[command(after_help = "Example: captaind events --follow")]
     Events(EventsArgs),
-    /// Syslog messages that a machine sent
+    /// Syslog messages that machines sent
     #[command(after_help = "Example: captaind logs 52:54:00:00:00:01")]
     Logs(LogsArgs),
     /// Print completions for a shell
@@ -291,9 +291,11 @@ pub(crate) struct ImageListArgs {
 /// Which running daemon.
 #[derive(Args, Debug)]
 pub(crate) struct ApiArgs {
-    /// Base URL of the daemon's HTTP server
-    #[arg(long, value_name = "URL", env = "CAPTAIND_SERVER", default_value = "http://127.0.0.1:7080")]
-    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Base URL of the daemon's HTTP server [default: this box, at the configuration's http_port]
+    #[arg(long, value_name = "URL", env = "CAPTAIND_SERVER")]
+    pub(crate) server: Option<String>,
     /// Print the daemon's answer as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -303,7 +305,7 @@ pub(crate) struct ApiArgs {
 pub(crate) struct EventsArgs {
     #[command(flatten)]
     pub(crate) api: ApiArgs,
-    /// Stay, and print what happens from now on
+    /// Stay, and print also what happens from now on
     #[arg(short, long)]
     pub(crate) follow: bool,
 }
@@ -312,8 +314,8 @@ pub(crate) struct EventsArgs {
 pub(crate) struct LogsArgs {
     #[command(flatten)]
     pub(crate) api: ApiArgs,
-    /// The machine's MAC address
-    pub(crate) mac: Mac,
+    /// The machine's MAC address [default: all machines]
+    pub(crate) mac: Option<Mac>,
 }
 
 /// [`DhcpMode`] on the command line.

@@ -38,8 +38,22 @@ pub(crate) async fn build(
     output: &Path,
     progress: &dyn Progress,
 ) -> Result<Manifest, Failure> {
-    let plan = captain_osie::plan(recipe, options, progress).await.map_err(Failure::failed)?;
-    captain_osie::build(&plan, options, output, progress).await.map_err(Failure::failed)
+    let plan = captain_osie::plan(recipe, options, progress).await.map_err(failure)?;
+    captain_osie::build(&plan, options, output, progress).await.map_err(failure)
+}
+
+/// 69 where the mirror is not available, 64 where the recipe asks for what there is not, else 1.
+pub(crate) fn failure(error: captain_osie::Error) -> Failure {
+    use captain_debian::Error as Archive;
+    use captain_osie::Error;
+    match error {
+        Error::Archive(Archive::Download { .. } | Archive::NoMirror { .. }) => Failure::unavailable(error),
+        Error::UnknownModule { .. }
+        | Error::UnknownUnit { .. }
+        | Error::Unsupported { .. }
+        | Error::Level(_) => Failure::usage(error),
+        _ => Failure::failed(error),
+    }
 }
 
 /// Builds every OSIE that a profile names and the cache lacks.
@@ -63,5 +77,5 @@ pub(crate) async fn loaders(
 ) -> Result<std::path::PathBuf, Failure> {
     let recipe = config.recipes.get("default").cloned().unwrap_or_else(|| Recipe::new("default"));
     let options = BuildOptions::new(Arch::Amd64, cache);
-    captain_osie::loaders(&recipe, &options, progress).await.map_err(Failure::failed)
+    captain_osie::loaders(&recipe, &options, progress).await.map_err(failure)
 }

@@ -1,25 +1,50 @@
 //! `captaind status`, `machines`, `events`, `logs`: asking the running daemon over its HTTP API.
 
 use std::io::Write;
+use std::time::{Duration, UNIX_EPOCH};
 
+use captain_config::ServerConfig;
 use futures_util::StreamExt;
 use serde_json::Value;
 
 use crate::cli::{ApiArgs, EventsArgs, LogsArgs};
+use crate::configuration;
 use crate::exit::Failure;
+
+/// How long the daemon may take for one answer. While it builds its first OSIE it does not answer yet.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// `GET path` of the daemon, as JSON.
 async fn get(api: &ApiArgs, path: &str) -> Result<Value, Failure> {
-    let response = request(api, path).await?;
-    response.json().await.map_err(|error| Failure::failed(format!("{path}: {error}")))
+    let ask = async {
+        let response = request(api, path).await?;
+        response.json().await.map_err(|error| Failure::failed(format!("{path}: {error}")))
+    };
+    tokio::time::timeout(PATIENCE, ask).await.unwrap_or_else(|_| {
+        Err(Failure::unavailable(format!(
+            "{} does not answer within {PATIENCE:?}: is `captaind serve` still building its OSIE?",
+            base(api)
+        )))
+    })
+}
+
+/// The daemon's URL: as named, else on this box at the port of the configuration.
+fn base(api: &ApiArgs) -> String {
+    let configured = || {
+        let port = configuration::read(&api.config).map(|loaded| loaded.config.server.http_port);
+        format!("http://127.0.0.1:{}", port.unwrap_or_else(|_| ServerConfig::default().http_port))
+    };
+    api.server.as_ref().map_or_else(configured, |server| server.trim_end_matches('/').to_owned())
 }
 
 async fn request(api: &ApiArgs, path: &str) -> Result<reqwest::Response, Failure> {
-    let url = format!("{}{path}", api.server.trim_end_matches('/'));
-    let response = reqwest::get(&url).await.map_err(|error| {
+    let base = base(api);
+    let url = format!("{base}{path}");
+    // The daemon is on this network: no proxy stands in between.
+    let client = reqwest::Client::builder().no_proxy().connect_timeout(PATIENCE).build();
+    let response = client.map_err(Failure::failed)?.get(&url).send().await.map_err(|error| {
         Failure::unavailable(format!(
-            "no daemon answers at {}: {error}; is `captaind serve` running there? (--server URL names another)",
-            api.server
+            "no daemon answers at {base}: {error}; is `captaind serve` running there? (--server URL names another)"
         ))
     })?;
     if !response.status().is_success() {
@@ -44,16 +69,30 @@ fn word(value: &Value, key: &str) -> String {
     }
 }
 
+/// Exits 1 where something is missing that machines could ask for.
 pub(crate) async fn status(args: &ApiArgs) -> Result<(), Failure> {
-    let ready = get(args, "/readyz").await?;
+    let status = get(args, "/api/v1/status").await?;
     if args.json {
-        return print_json(&ready);
+        print_json(&status)?;
+    } else {
+        print!("{}", status_text(&base(args), &status));
     }
-    println!("{}: ready", args.server);
-    for (key, value) in ready.as_object().into_iter().flatten() {
-        println!("  {key}: {}", value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    if status["ready"] == true { Ok(()) } else { Err(Failure::told()) }
+}
+
+fn status_text(base: &str, status: &Value) -> String {
+    let ready = if status["ready"] == true { "ready" } else { "not ready" };
+    let mut text = format!("{base}: {ready} (captaind {})\n", word(status, "version"));
+    text += &format!("  DHCP mode {}: {}\n", word(status, "dhcp_mode"), word(status, "dhcp_mode_why"));
+    for interface in status["interfaces"].as_array().into_iter().flatten() {
+        text += &format!("  interface {} at {}\n", word(interface, "name"), word(interface, "address"));
     }
-    Ok(())
+    let [machines, leases, boots] = ["machines", "leases", "boots"].map(|key| word(status, key));
+    text += &format!("  {machines} machines configured, {leases} leases, {boots} boots remembered\n");
+    for missing in status["missing"].as_array().into_iter().flatten() {
+        text += &format!("  missing: {}\n", missing.as_str().unwrap_or_default());
+    }
+    text
 }
 
 pub(crate) async fn machines(args: &ApiArgs) -> Result<(), Failure> {
@@ -63,27 +102,68 @@ pub(crate) async fn machines(args: &ApiArgs) -> Result<(), Failure> {
     }
     println!("{:<19}{:<16}{:<17}{:<12}STAGE", "MAC", "NAME", "ADDRESS", "PROFILE");
     for machine in machines.as_array().into_iter().flatten() {
-        println!(
-            "{:<19}{:<16}{:<17}{:<12}{}",
-            word(machine, "mac"),
-            word(machine, "name"),
-            word(machine, "address"),
-            word(machine, "profile"),
-            word(&machine["boot"], "stage"),
-        );
+        println!("{}", machine_line(machine));
     }
     Ok(())
 }
 
+/// One row: the address is the leased one, else the configured one.
+fn machine_line(machine: &Value) -> String {
+    let leased = &machine["lease"];
+    let address = word(if leased.is_null() { machine } else { leased }, "address");
+    let (boot, failed) = (&machine["boot"], &machine["boot"]["failed"]);
+    let stage = if failed.is_null() {
+        word(boot, "stage")
+    } else {
+        format!("stopped after {}: {}", word(failed, "stage"), word(failed, "why"))
+    };
+    format!(
+        "{:<19}{:<16}{address:<17}{:<12}{stage}",
+        word(machine, "mac"),
+        word(machine, "name"),
+        word(machine, "profile")
+    )
+}
+
+/// The lines of one machine, else of all.
 pub(crate) async fn logs(args: &LogsArgs) -> Result<(), Failure> {
-    let logs = get(&args.api, &format!("/api/v1/machines/{}/logs", args.mac)).await?;
-    if args.api.json {
-        return print_json(&logs);
+    let mut lines = Vec::new();
+    for mac in machines_of(args).await? {
+        let logs = get(&args.api, &format!("/api/v1/machines/{mac}/logs")).await?;
+        let own = logs.as_array().cloned().unwrap_or_default().into_iter();
+        lines.extend(own.map(|mut line| {
+            line["mac"] = mac.clone().into();
+            line
+        }));
     }
-    for line in logs.as_array().into_iter().flatten() {
-        println!("{} {}: {}", word(line, "at"), word(line, "tag"), word(line, "message"));
+    lines.sort_by_key(|line| line["at"].as_u64());
+    if args.api.json {
+        return print_json(&Value::Array(lines));
+    }
+    for line in &lines {
+        println!("{}", log_line(line, args.mac.is_none()));
     }
     Ok(())
+}
+
+async fn machines_of(args: &LogsArgs) -> Result<Vec<String>, Failure> {
+    if let Some(mac) = args.mac {
+        return Ok(vec![mac.to_string()]);
+    }
+    let machines = get(&args.api, "/api/v1/machines").await?;
+    Ok(machines.as_array().into_iter().flatten().map(|machine| word(machine, "mac")).collect())
+}
+
+fn log_line(line: &Value, with_mac: bool) -> String {
+    let mac = if with_mac { format!("{} ", word(line, "mac")) } else { String::new() };
+    let [severity, program, text] = ["severity", "program", "text"].map(|key| word(line, key));
+    format!("{} {mac}{severity} {program}: {text}", time(line))
+}
+
+/// The moment of an event or a log line, as RFC 3339 has it.
+fn time(value: &Value) -> String {
+    let since = Duration::from_millis(value["at"].as_u64().unwrap_or_default());
+    humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string()
 }
 
 /// Follows the event stream (SSE): each `data:` line is one event as JSON.
@@ -113,13 +193,8 @@ fn print_event(line: &str, json: bool) -> Result<(), Failure> {
 
 /// One event on one line: time, machine, boot, what, and its details as `key=value`.
 fn describe(event: &Value) -> String {
-    let head = format!(
-        "{} {} {} {}",
-        word(event, "at"),
-        word(event, "mac"),
-        word(event, "boot"),
-        word(event, "event")
-    );
+    let head =
+        format!("{} {} {} {}", time(event), word(event, "mac"), word(event, "boot"), word(event, "event"));
     let details =
         event.as_object().into_iter().flatten().filter(|(key, value)| {
             !value.is_null() && !matches!(key.as_str(), "at" | "mac" | "boot" | "event")
@@ -138,6 +213,38 @@ mod tests {
         let event = serde_json::json!({
             "at": 5, "mac": "52:54:00:00:00:01", "boot": null, "event": "stage", "stage": "kernel",
         });
-        assert_eq!(describe(&event), "5 52:54:00:00:00:01 - stage stage=kernel");
+        assert_eq!(describe(&event), "1970-01-01T00:00:00.005Z 52:54:00:00:00:01 - stage stage=kernel");
+    }
+
+    #[test]
+    fn a_row_of_a_machine_has_its_lease_and_why_it_stopped() {
+        let machine = serde_json::json!({
+            "mac": "52:54:00:00:00:01", "name": null, "profile": "default", "address": null,
+            "lease": { "address": "192.168.50.100" },
+            "boot": { "stage": "userland", "failed": { "stage": "userland", "why": "no image" } },
+        });
+        let line = machine_line(&machine);
+        assert!(line.contains("192.168.50.100"), "{line}");
+        assert!(line.ends_with("default     stopped after userland: no image"), "{line}");
+    }
+
+    #[test]
+    fn a_log_line_has_the_words_of_the_api() {
+        let message = captain_server::LogMessage {
+            severity: "info",
+            program: Some("containerd".into()),
+            text: "ready".into(),
+        };
+        let line = serde_json::json!(captain_server::LogLine { at: Default::default(), message });
+        assert_eq!(log_line(&line, false), "1970-01-01T00:00:00.000Z info containerd: ready");
+    }
+
+    #[test]
+    fn the_status_names_what_is_missing() {
+        let status =
+            serde_json::json!({ "ready": false, "version": "1", "missing": ["no kernel"], "leases": 2 });
+        let text = status_text("http://x", &status);
+        assert!(text.starts_with("http://x: not ready (captaind 1)\n"), "{text}");
+        assert!(text.contains("2 leases") && text.ends_with("missing: no kernel\n"), "{text}");
     }
 }

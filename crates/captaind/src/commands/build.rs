@@ -36,7 +36,7 @@ pub(crate) async fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let cache = loaded.cache_dir(&args.recipe.cache);
     let progress = progress::for_stderr();
     for options in options(&args.recipe, &cache) {
-        let plan = captain_osie::plan(recipe, &options, progress.as_ref()).await.map_err(Failure::failed)?;
+        let plan = captain_osie::plan(recipe, &options, progress.as_ref()).await.map_err(osies::failure)?;
         if args.json {
             println!("{}", serde_json::to_string_pretty(&plan).map_err(Failure::failed)?);
         } else {

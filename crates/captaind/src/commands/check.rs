@@ -1,11 +1,22 @@
 //! `captaind check`: every fault of the configuration, with its line.
 
+use std::path::Path;
+
+use captain_boot::{Facts, Via};
+use captain_config::{Config, Fault, Faults};
+use captain_model::{Arch, BootId, Identity, Mac};
+
+use super::explain::{Place, server_facts};
 use crate::cli::CheckArgs;
 use crate::configuration::{fault_json, read};
 use crate::exit::Failure;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
-    match read(&args.config) {
+    let checked = read(&args.config).and_then(|loaded| match &loaded.path {
+        Some(path) => command_lines(path, &loaded.config).map(|()| loaded),
+        None => Ok(loaded),
+    });
+    match checked {
         Ok(loaded) => {
             let file =
                 loaded.path.map_or_else(|| "no configuration file".to_owned(), |p| p.display().to_string());
@@ -14,9 +25,9 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
             } else {
                 let inventory = &loaded.config.inventory;
                 println!(
-                    "{file}: fine ({} machines, {} profiles)",
-                    inventory.machines().len(),
-                    inventory.profiles().count()
+                    "{file}: fine ({}, {})",
+                    count(inventory.machines().len(), "machine"),
+                    count(inventory.profiles().count(), "profile")
                 );
             }
             Ok(())
@@ -24,8 +35,70 @@ pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
         Err(faults) if args.json => {
             let list: Vec<_> = faults.faults.iter().map(|fault| fault_json(&faults.path, fault)).collect();
             println!("{}", serde_json::json!({ "ok": false, "faults": list }));
-            Err(Failure::usage(format!("{} faults", list.len())))
+            Err(Failure::usage(count(list.len(), "fault")))
         }
         Err(faults) => Err(Failure::usage(faults)),
+    }
+}
+
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Whether every machine, and a machine that is not listed, has a command line that its kernel takes.
+fn command_lines(path: &Path, config: &Config) -> Result<(), Faults> {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let inventory = &config.inventory;
+    let machines = inventory.machines().iter().enumerate().map(|(at, machine)| {
+        let arch = machine.arch.unwrap_or(Arch::Amd64);
+        (machine.mac(), inventory.identify(machine.mac()), arch, format!("machine[{at}]"), Some(at))
+    });
+    // Machines that are not listed get the default profile.
+    let stranger = Mac::new([2, 0, 0, 0, 0, 0]);
+    let default = inventory.identify(stranger);
+    let default = matches!(default, Identity::Unknown(_))
+        .then(|| (stranger, default, Arch::Amd64, "profile.default".to_owned(), None));
+    let server = server_facts(config, &Place::of(config));
+    let mut faults = Vec::new();
+    for (mac, identity, arch, key, at) in machines.chain(default) {
+        // The longest id that a daemon gives out in years.
+        let boot = Some(BootId(u64::from(u32::MAX)));
+        let facts = Facts { mac, identity, arch, boot, server: &server, via: Via::Ipxe };
+        if let Err(error) = captain_boot::cmdline(&facts) {
+            let (line, column) = at.and_then(|at| place(&text, at)).unwrap_or_default();
+            faults.push(Fault { line, column, key, message: error.to_string() });
+        }
+    }
+    if faults.is_empty() { Ok(()) } else { Err(Faults { path: path.to_owned(), faults }) }
+}
+
+/// Line and column of the table of the machine at this place in the list.
+fn place(text: &str, at: usize) -> Option<(usize, usize)> {
+    let document = toml::de::DeTable::parse(text).ok()?;
+    let start = document.get_ref().get("machine")?.get_ref().as_array()?.get(at)?.span().start;
+    let before = text.get(..start)?;
+    let column = before.chars().rev().take_while(|c| *c != '\n').count() + 1;
+    Some((before.matches('\n').count() + 1, column))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_that_the_kernel_would_cut_is_a_fault_with_the_machines_line() {
+        let folder = std::env::temp_dir().join(format!("captaind-check-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let path = folder.join("captaind.toml");
+        let long = "x".repeat(2100);
+        let text = format!(
+            "[[machine]]\nmac = \"525400000001\"\n\n[[machine]]\nmac = \"525400000002\"\ncmdline = [\"a={long}\"]\n"
+        );
+        std::fs::write(&path, &text).unwrap();
+        let faults = command_lines(&path, &captain_config::load(&path).unwrap()).unwrap_err().faults;
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(faults.len(), 1);
+        assert_eq!((faults[0].line, faults[0].key.as_str()), (4, "machine[1]"));
+        assert!(faults[0].message.contains("the kernel takes"), "{}", faults[0].message);
     }
 }

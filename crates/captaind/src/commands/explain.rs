@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use captain_boot::{Facts, ServerFacts, Via};
 use captain_config::Config;
 use captain_dhcp::{Explanation, Question, Server, World};
-use captain_model::{Arch, BootPolicy, Cmdline, DhcpMode, Firmware, Timestamp};
+use captain_model::{Arch, BootPolicy, Cmdline, DhcpMode, Firmware, Identity, Timestamp, UnknownMachines};
 
 use crate::appliance;
 use crate::cli::{ExplainArgs, ExplainStage};
@@ -50,14 +50,14 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<(), Failure> {
 }
 
 /// Where the imagined server stands.
-struct Place {
+pub(super) struct Place {
     local: Ipv4Addr,
     subnets: Vec<captain_model::Subnet>,
 }
 
 impl Place {
     /// The interface that `serve` would take; where there is none, the first subnet's router speaks.
-    fn of(config: &Config) -> Self {
+    pub(super) fn of(config: &Config) -> Self {
         let interfaces = appliance::choose_interfaces(&config.server.interfaces).unwrap_or_default();
         let subnets = appliance::subnets(config, &interfaces);
         let own = interfaces.first().map(|interface| interface.address);
@@ -142,8 +142,7 @@ struct Told {
 impl Told {
     fn of(args: &ExplainArgs, config: &Config, place: &Place) -> Result<Self, Failure> {
         let identity = config.inventory.identify(args.mac);
-        if identity.boot_policy() == BootPolicy::Never {
-            let why = "netboot is switched off for this machine";
+        if let Some(why) = refused(config, identity) {
             let script = captain_boot::local_script(identity.local_boot(), why);
             return Ok(Self { script: script.unwrap_or_default(), cmdline: format!("(none: {why})") });
         }
@@ -160,7 +159,15 @@ impl Told {
     }
 }
 
-fn server_facts(config: &Config, place: &Place) -> ServerFacts {
+/// Why this machine may not netboot, as far as the configuration says; what it has done so far only the daemon knows.
+fn refused(config: &Config, identity: Identity<'_>) -> Option<&'static str> {
+    if identity.machine().is_none() && config.inventory.unknown_machines() != UnknownMachines::Boot {
+        return Some("it is not in the inventory, and only listed machines netboot");
+    }
+    (identity.boot_policy() == BootPolicy::Never).then_some("netboot is switched off for this machine")
+}
+
+pub(super) fn server_facts(config: &Config, place: &Place) -> ServerFacts {
     let host = config.syslog.host.clone().unwrap_or_else(|| place.local.to_string());
     let announced = config.syslog.enabled || config.syslog.host.is_some();
     ServerFacts {
@@ -168,5 +175,21 @@ fn server_facts(config: &Config, place: &Place) -> ServerFacts {
         syslog: announced.then_some((host, config.syslog.port)),
         registry_mirror: (config.registry.enabled && config.registry.mirror)
             .then(|| format!("{}:{}", place.local, config.server.http_port)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stranger_is_refused_where_only_listed_machines_boot() {
+        let text = "[dhcp]\nunknown_machines = \"lease-only\"\n[[machine]]\nmac = \"525400000001\"\n\
+                    [[machine]]\nmac = \"525400000002\"\nnetboot = false\n";
+        let config = captain_config::parse(text, std::path::Path::new("")).unwrap();
+        let refused = |mac: &str| refused(&config, config.inventory.identify(mac.parse().unwrap()));
+        assert_eq!(refused("525400000001"), None);
+        assert!(refused("525400000002").unwrap().contains("switched off"));
+        assert!(refused("525400000003").unwrap().contains("not in the inventory"));
     }
 }
