@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
 use crate::clock::now;
-use crate::files::Shelf;
+use crate::files::{Isos, Shelf};
 use crate::leases::Leases;
 use crate::net::arp;
 use crate::state::{Record, Writer};
@@ -31,6 +31,8 @@ pub(crate) struct Appliance {
     pub(crate) inventory: ArcSwap<Inventory>,
     /// Open files.
     pub(crate) shelf: ArcSwap<Shelf>,
+    /// The ISO that machines are given.
+    pub(crate) isos: Isos,
     /// Events.
     pub(crate) bus: Bus,
     /// Who has which address.
@@ -52,6 +54,7 @@ impl Appliance {
         let timeline = crate::timeline::Timeline::new(loaded.boots, loaded.next_boot);
         Self {
             inventory: ArcSwap::new(settings.inventory.clone()),
+            isos: Isos::new(settings.iso.clone()),
             settings,
             shelf: ArcSwap::from_pointee(Shelf::default()),
             bus: Bus::new(timeline),

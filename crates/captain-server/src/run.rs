@@ -10,7 +10,7 @@ use tokio::task::{JoinError, JoinSet};
 
 use crate::appliance::Appliance;
 use crate::bind::{Bound, Sockets};
-use crate::http::serve::{Listener, serve};
+use crate::http::serve::{Limits, Listener, serve};
 use crate::{ServeError, dhcp, http, syslog, tftp};
 
 /// How long components may take to end. TFTP and HTTP have their own, shorter, deadlines.
@@ -60,12 +60,13 @@ impl Bound {
 fn components(appliance: &Arc<Appliance>, sockets: Sockets) -> Vec<Component> {
     let own = || appliance.clone();
     let router = http::router(own(), sockets.registry);
-    let plain = Listener { listener: sockets.http, tls: None, router: router.clone() };
+    let limits = Limits::default();
+    let plain = Listener { listener: sockets.http, tls: None, router: router.clone(), limits };
     let mut list = vec![Component::new("HTTP", serve(own(), plain))];
     if let Some((listener, tls)) = sockets.https {
         list.push(Component::new(
             "HTTPS",
-            serve(own(), Listener { listener, tls: Some(tls.into()), router }),
+            serve(own(), Listener { listener, tls: Some(tls.into()), router, limits }),
         ));
     }
     if let Some(engine) = sockets.tftp {

@@ -37,6 +37,8 @@ pub struct Settings {
     pub osie_dir: PathBuf,
     /// OSIEs that lie elsewhere, by name; looked at before `osie_dir`.
     pub osies: BTreeMap<String, PathBuf>,
+    /// ISO that machines are given with their command line in it, at `/iso/{mac}/{name}.iso`.
+    pub iso: Option<PathBuf>,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// All machines; replaced by [`crate::Handle::reload`].
@@ -74,6 +76,8 @@ pub struct DhcpSettings {
     pub mode: DhcpMode,
     /// Networks that addresses are given out in.
     pub subnets: Vec<Subnet>,
+    /// Static routes for their clients (RFC 3442).
+    pub routes: Vec<captain_dhcp::Route>,
     /// UDP 67, except in tests.
     pub port: u16,
     /// UDP 4011 (PXE 2.1 section 2.2.3), except in tests.
@@ -87,6 +91,7 @@ impl Default for DhcpSettings {
         Self {
             mode: DhcpMode::Auto,
             subnets: Vec::new(),
+            routes: Vec::new(),
             port: 67,
             boot_server_port: 4011,
             share_port: false,
@@ -149,8 +154,25 @@ impl Settings {
             loaders_dir: cache_dir.join("loaders"),
             osie_dir: cache_dir.join("osie"),
             osies: BTreeMap::new(),
+            iso: None,
             trusted_proxies: Vec::new(),
             inventory,
+        }
+    }
+
+    /// What the DHCP core is told, in a mode that is no longer `Auto`.
+    pub fn core(&self, mode: DhcpMode) -> captain_dhcp::Settings {
+        let first = self.interfaces.first().map(|interface| interface.address);
+        // Option 7 holds addresses only: a host that is named by its name is not announced there.
+        let named = self.syslog.host.as_ref().map(|host| host.parse().ok());
+        captain_dhcp::Settings {
+            mode,
+            subnets: self.dhcp.subnets.clone(),
+            routes: self.dhcp.routes.clone(),
+            http_port: self.http_port,
+            tftp_port: self.tftp.as_ref().map_or(69, |tftp| tftp.port),
+            syslog: named.unwrap_or(first.filter(|_| self.syslog.receive)),
+            ..captain_dhcp::Settings::default()
         }
     }
 

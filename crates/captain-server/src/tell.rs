@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use captain_boot::{Facts, Via, cmdline, grub_cfg, local_script, masked, script};
+use captain_boot::{Facts, Via, cmdline, grub_cfg, iso_cmdline, local_script, masked, pxelinux_cfg, script};
 use captain_model::{Arch, Mac};
 
 use crate::appliance::Appliance;
@@ -43,6 +43,46 @@ pub(crate) fn grub_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> Resul
         return Err(why);
     }
     with_facts(appliance, mac, None, local, Via::Grub, |facts| grub_cfg(facts, &cmdline(facts)?))
+}
+
+/// The configuration of `mac` for U-Boot and PXELINUX.
+///
+/// # Errors
+/// Why there is none, in one sentence.
+pub(crate) fn pxelinux_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> Result<String, String> {
+    if let Some(why) = appliance.refusal(mac) {
+        return Err(why);
+    }
+    with_facts(appliance, mac, None, local, Via::Grub, |facts| Ok(pxelinux_cfg(facts, &cmdline(facts)?)))
+}
+
+/// The kernel command line of `mac` as a file of its own: `cmdline.txt` of a Raspberry Pi.
+///
+/// # Errors
+/// Why there is none, in one sentence.
+pub(crate) fn cmdline_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> Result<String, String> {
+    if let Some(why) = appliance.refusal(mac) {
+        return Err(why);
+    }
+    with_facts(appliance, mac, None, local, Via::Grub, |facts| Ok(format!("{}\n", cmdline(facts)?)))
+}
+
+/// What stands in an ISO for `mac` in the places of these lengths. It names no boot: a controller reads it in many
+/// requests, which must all be answered from the same bytes.
+///
+/// # Errors
+/// Why it cannot, in one sentence.
+pub(crate) fn iso_patches_of(
+    appliance: &Appliance,
+    mac: Mac,
+    local: Ipv4Addr,
+    rooms: impl Iterator<Item = usize>,
+) -> Result<Vec<Vec<u8>>, String> {
+    with_facts(appliance, mac, None, local, Via::Iso, |facts| {
+        let facts = Facts { boot: None, ..*facts };
+        let line = cmdline(&facts)?;
+        rooms.map(|room| iso_cmdline(&facts, &line, room)).collect()
+    })
 }
 
 /// The kernel command line of `mac`, secrets masked.

@@ -10,8 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use captain_dhcp::{Ingress, Outcome, Probe, Server, World};
-use captain_model::{DhcpMode, Event, EventKind, Timestamp};
+use captain_dhcp::{Ingress, Outcome, Probe, Reply, Server, World};
+use captain_model::{Event, EventKind, Timestamp};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
@@ -23,12 +23,12 @@ use crate::state::Record;
 
 use outlet::Outlet;
 
-/// Datagrams between the sockets and the core; more stay in the kernel's buffers.
-const QUEUE: usize = 512;
+/// Batches between the sockets and the core; more stay in the kernel's buffers.
+const QUEUE: usize = 16;
 /// Datagrams handled in one go.
 const BATCH: usize = 64;
 /// Jobs waiting for the disk beyond which no further datagram is taken.
-const BACKLOG: usize = 4096;
+const BACKLOG: usize = 512;
 /// When the core wants to be woken for nothing.
 const NEVER: Duration = Duration::from_secs(3600);
 
@@ -58,45 +58,43 @@ pub(crate) async fn serve(
     }
     drop(to_core);
     let (ask, found) = probe::start(interfaces, packet.arp)?;
-    let settings = settings(&appliance, mode);
-    let server = Server::new(settings, appliance.leases.all());
+    let server = Server::new(appliance.settings.core(mode), appliance.leases.all());
     let mut core = Core { outlet: Arc::new(Outlet::new(sockets, packet.frames)), appliance, server, ask };
     core.run(&mut inbox, found).await
 }
 
-fn settings(appliance: &Appliance, mode: DhcpMode) -> captain_dhcp::Settings {
-    let own = &appliance.settings;
-    let first = own.interfaces.first().map(|interface| interface.address);
-    let named = own.syslog.host.as_ref().map(|host| host.parse().ok());
-    captain_dhcp::Settings {
-        mode,
-        subnets: own.dhcp.subnets.clone(),
-        http_port: own.http_port,
-        tftp_port: own.tftp.as_ref().map_or(69, |tftp| tftp.port),
-        syslog: named.unwrap_or(first.filter(|_| own.syslog.receive)),
-        ..captain_dhcp::Settings::default()
-    }
-}
-
-/// Moves datagrams from one socket to the core.
-async fn receive(socket: AsyncFd<Arc<DhcpSocket>>, core: mpsc::Sender<Datagram>) {
+/// Moves datagrams from one socket to the core: all that wait, in one go.
+async fn receive(socket: AsyncFd<Arc<DhcpSocket>>, core: mpsc::Sender<Vec<Datagram>>) {
     let mut buffer = vec![0; LARGEST];
     loop {
         let Ok(mut ready) = socket.readable().await else { return };
-        match ready.try_io(|socket| socket.get_ref().receive(&mut buffer)) {
-            Err(_would_block) => {}
-            Ok(Ok(arrival)) => {
-                let ingress = socket.get_ref().ingress(arrival);
-                if core.send((ingress, buffer[..arrival.length].to_vec())).await.is_err() {
-                    return;
+        let mut batch = Vec::new();
+        let mut failed = None;
+        while batch.len() < BATCH && failed.is_none() {
+            match ready.try_io(|socket| socket.get_ref().receive(&mut buffer)) {
+                Err(_would_block) => break,
+                Ok(Ok(arrival)) => {
+                    batch.push((socket.get_ref().ingress(arrival), buffer[..arrival.length].to_vec()));
                 }
-            }
-            Ok(Err(error)) => {
-                tracing::debug!("DHCP: {error}");
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                Ok(Err(error)) => failed = Some(error),
             }
         }
+        if !batch.is_empty() && core.send(batch).await.is_err() {
+            return;
+        }
+        if let Some(error) = failed {
+            tracing::debug!("DHCP: {error}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
+}
+
+/// What is to leave after a batch: at once, or after its leases are on disk.
+#[derive(Default)]
+struct Pending {
+    ready: Vec<Reply>,
+    records: Vec<Record>,
+    held: Vec<Reply>,
 }
 
 struct Core {
@@ -109,22 +107,21 @@ struct Core {
 impl Core {
     async fn run(
         &mut self,
-        inbox: &mut mpsc::Receiver<Datagram>,
+        inbox: &mut mpsc::Receiver<Vec<Datagram>>,
         mut found: mpsc::Receiver<Found>,
     ) -> io::Result<()> {
         let stop = self.appliance.stopping.clone();
-        let mut batch = Vec::with_capacity(BATCH);
         loop {
             let wake = self.server.next_deadline().map_or(NEVER, |deadline| deadline.since(now()));
             tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                taken = inbox.recv_many(&mut batch, BATCH) => {
-                    if taken == 0 {
-                        return Err(io::Error::other("the sockets are gone"));
+                batch = inbox.recv() => {
+                    let batch = batch.ok_or_else(|| io::Error::other("the sockets are gone"))?;
+                    let mut pending = Pending::default();
+                    for (ingress, datagram) in batch {
+                        self.answer(ingress, &datagram, &mut pending);
                     }
-                    for (ingress, datagram) in batch.drain(..) {
-                        self.answer(ingress, &datagram);
-                    }
+                    self.release(pending);
                 }
                 Some((address, found)) = found.recv() => {
                     let outcome = self.server.probe_result(now(), address, found);
@@ -142,10 +139,10 @@ impl Core {
     }
 
     /// A datagram that makes the core panic costs that datagram, not the service.
-    fn answer(&mut self, ingress: Ingress, datagram: &[u8]) {
+    fn answer(&mut self, ingress: Ingress, datagram: &[u8], pending: &mut Pending) {
         let at = now();
         match catch_unwind(AssertUnwindSafe(|| self.decide(at, ingress, datagram))) {
-            Ok(outcome) => self.dispatch(outcome),
+            Ok(outcome) => self.gather(outcome, pending),
             Err(_) => {
                 tracing::error!(source = %ingress.source, "a DHCP datagram broke the server, please report it: {datagram:02x?}");
                 let why = "it broke the server".to_owned();
@@ -165,9 +162,14 @@ impl Core {
         self.server.handle(at, &world, ingress, datagram)
     }
 
-    /// Events first, so that a boot exists before its machine acts on the reply; replies last, after the leases
-    /// in them are on disk.
     fn dispatch(&self, outcome: Outcome) {
+        let mut pending = Pending::default();
+        self.gather(outcome, &mut pending);
+        self.release(pending);
+    }
+
+    /// Events first, so that a boot exists before its machine acts on the reply.
+    fn gather(&self, outcome: Outcome, pending: &mut Pending) {
         self.appliance.follow_leases(&outcome.leases);
         for event in outcome.events {
             self.appliance.publish(event);
@@ -177,14 +179,24 @@ impl Core {
             let _skipped = self.ask.try_send(address);
         }
         if outcome.leases.is_empty() {
-            self.outlet.send_all(&outcome.replies);
+            pending.ready.extend(outcome.replies);
+        } else {
+            pending.records.extend(outcome.leases.into_iter().map(Record::Lease));
+            pending.held.extend(outcome.replies);
+        }
+    }
+
+    /// Replies leave after the leases in them are on disk.
+    fn release(&self, pending: Pending) {
+        let Pending { ready, records, held } = pending;
+        self.outlet.send_all(&ready);
+        if records.is_empty() {
             return;
         }
-        let records = outcome.leases.into_iter().map(Record::Lease).collect();
-        let (outlet, replies) = (self.outlet.clone(), outcome.replies);
+        let outlet = self.outlet.clone();
         self.appliance.state.then(records, move |written| {
             if written {
-                outlet.send_all(&replies);
+                outlet.send_all(&held);
             }
         });
     }

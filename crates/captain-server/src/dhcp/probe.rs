@@ -70,7 +70,9 @@ impl Prober {
 
     fn ask(&mut self, socket: &PacketSocket, address: Ipv4Addr) {
         let now = Instant::now();
-        self.waiting.retain(|_, until| *until > now);
+        if self.waiting.len() >= OPEN {
+            self.waiting.retain(|_, until| *until > now);
+        }
         let port = self.ports.iter().find(|(own, _)| own.network.contains(&address));
         let Some((own, mac)) = port.filter(|_| self.waiting.len() < OPEN) else { return };
         match socket.send(own.index, arp::BROADCAST, &arp::probe(*mac, address)) {

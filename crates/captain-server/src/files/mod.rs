@@ -2,9 +2,13 @@
 
 pub(crate) mod blocks;
 pub(crate) mod confined;
+pub(crate) mod content;
+pub(crate) mod iso;
 pub(crate) mod served;
 pub(crate) mod shelf;
 
 pub(crate) use confined::Confined;
+pub(crate) use content::{Content, Piece};
+pub(crate) use iso::{Iso, IsoError, Isos};
 pub(crate) use served::ServedFile;
 pub(crate) use shelf::{Osie, Shelf};

@@ -42,6 +42,7 @@ impl Shelf {
             shelf.missing.extend(missing_of(profile, &osie, inventory));
             shelf.osies.insert(profile.name.clone(), osie);
         }
+        shelf.missing.extend(settings.iso.as_deref().and_then(unreadable_iso));
         for file in opened.into_values().flatten() {
             shelf.by_hash.insert(file.artifact.sha256.clone(), file);
         }
@@ -194,6 +195,11 @@ fn sentence(profile: &Profile, arch: Arch) -> String {
             "profile `{name}` names osie `{osie}`, which is not built for {arch}: run `captaind build --profile {name} --arch {arch}`"
         )
     }
+}
+
+fn unreadable_iso(path: &Path) -> Option<String> {
+    let error = std::fs::File::open(path).err()?;
+    Some(format!("the ISO {} of [iso] cannot be read ({error}): put it there", path.display()))
 }
 
 fn files_in(folder: &Path) -> Vec<PathBuf> {

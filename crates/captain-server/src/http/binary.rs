@@ -50,14 +50,14 @@ fn answer(
     file: &str,
     (method, OriginalUri(uri), headers): (Method, OriginalUri, HeaderMap),
 ) -> Response<Body> {
-    let asked = Asked { mac, method, path: uri.path().to_owned(), headers };
+    let asked = Asked::new(mac, method, &uri, headers);
     if let Some(why) = mac.and_then(|mac| appliance.loader_refusal(mac)) {
         appliance.tell(mac, EventKind::NetbootRefused { why: why.clone() });
         return say(StatusCode::FORBIDDEN, why);
     }
     let shelf = appliance.shelf.load_full();
     match shelf.loader(without_traceparent(file)) {
-        Some(file) => send(appliance, file, asked),
+        Some(file) => send(appliance, &file.as_ref().into(), asked),
         None => {
             appliance.tell(mac, asked.answered(StatusCode::NOT_FOUND, 0, Instant::now(), true));
             say(StatusCode::NOT_FOUND, format!("there is no boot loader `{file}` here"))

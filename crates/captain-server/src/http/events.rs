@@ -65,11 +65,11 @@ pub(super) async fn note_pull(
     next: Next,
 ) -> Response {
     let began = Instant::now();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let response = next.run(request).await;
     let mac = appliance.who(ends.remote).filter(|_| !ends.is_own());
     if let Some(mac) = mac.filter(|_| matches!(method, Method::GET | Method::HEAD)) {
-        let asked = Asked { mac: Some(mac), method, path, headers: HeaderMap::new() };
+        let asked = Asked::new(Some(mac), method, &uri, HeaderMap::new());
         let length = response
             .headers()
             .get(header::CONTENT_LENGTH)

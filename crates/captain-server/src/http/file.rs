@@ -1,17 +1,19 @@
 //! Answering with a file: the same headers for HEAD and GET, always a length, never chunked.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, header};
+use bytes::Bytes;
 use captain_model::{EventKind, Mac};
 
 use super::body::FileBody;
-use super::range::{Selection, select};
+use super::path::readable;
+use super::range::{Part, Selection, select};
 use crate::appliance::Appliance;
-use crate::files::ServedFile;
-use crate::files::blocks::Blocks;
+use crate::files::{Content, Piece};
 
 /// What is known about a request for something that boots.
 #[derive(Clone, Debug)]
@@ -20,13 +22,20 @@ pub(crate) struct Asked {
     pub(crate) mac: Option<Mac>,
     /// GET or HEAD.
     pub(crate) method: Method,
-    /// As asked.
+    /// As asked, escapes read.
     pub(crate) path: String,
     /// Its conditions and range.
     pub(crate) headers: HeaderMap,
+    /// No event is to tell of it.
+    pub(crate) quiet: bool,
 }
 
 impl Asked {
+    /// A request of `mac`.
+    pub(crate) fn new(mac: Option<Mac>, method: Method, uri: &Uri, headers: HeaderMap) -> Self {
+        Self { mac, method, path: readable(uri.path()), headers, quiet: false }
+    }
+
     /// The event that tells how this was answered.
     pub(crate) fn answered(
         &self,
@@ -46,67 +55,114 @@ impl Asked {
     }
 }
 
-/// Answers with `file`, or the part of it that was asked for; publishes the event when the last byte is out.
-pub(crate) fn send(appliance: Arc<Appliance>, file: &ServedFile, mut asked: Asked) -> Response<Body> {
+/// Answers with `content`, or the parts of it that were asked for; publishes the event when the last byte is out.
+pub(crate) fn send(appliance: Arc<Appliance>, content: &Content, mut asked: Asked) -> Response<Body> {
     // Ranges are GET's alone (RFC 9110 section 14.2): firmware that asks by HEAD wants the whole length.
     if asked.method == Method::HEAD {
         asked.headers.remove(header::RANGE);
     }
-    let size = file.artifact.size;
-    let etag = file.etag();
-    let selection = select(&asked.headers, &etag, size);
-    let (status, start, end) = match selection {
-        Selection::Whole => (StatusCode::OK, 0, size),
-        Selection::Part(start, end) => (StatusCode::PARTIAL_CONTENT, start, end),
-        Selection::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, 0, 0),
-        Selection::NotModified => (StatusCode::NOT_MODIFIED, 0, 0),
-        Selection::Changed => (StatusCode::PRECONDITION_FAILED, 0, 0),
-    };
-    let range = match selection {
-        Selection::Part(start, end) => Some(format!("bytes {start}-{}/{size}", end - 1)),
-        Selection::Unsatisfiable => Some(format!("bytes */{size}")),
-        Selection::Whole | Selection::NotModified | Selection::Changed => None,
-    };
-    let mut response = Response::new(body(appliance, file, asked, status, (start, end)));
-    *response.status_mut() = status;
+    let answer = Answer::to(&asked.headers, content);
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = answer.status;
     let headers = response.headers_mut();
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
-    insert(headers, header::ETAG, &etag);
-    if let Some(range) = range {
-        insert(headers, header::CONTENT_RANGE, &range);
+    insert(headers, header::ETAG, &content.etag);
+    if let Some(range) = &answer.range {
+        insert(headers, header::CONTENT_RANGE, range);
     }
     // 304 has no body and, as a fact of its own, the length of the file (RFC 9110 section 8.6).
-    if status != StatusCode::NOT_MODIFIED {
-        insert(headers, header::CONTENT_LENGTH, &(end - start).to_string());
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(file.media_type()));
+    if answer.status != StatusCode::NOT_MODIFIED {
+        insert(headers, header::CONTENT_LENGTH, &answer.length().to_string());
+        insert(headers, header::CONTENT_TYPE, &answer.media_type);
     }
+    *response.body_mut() = body(appliance, content, asked, answer);
     response
 }
 
-fn body(
-    appliance: Arc<Appliance>,
-    file: &ServedFile,
-    asked: Asked,
+/// What is answered.
+struct Answer {
     status: StatusCode,
-    part: (u64, u64),
-) -> Body {
-    let began = Instant::now();
-    let (start, end) = part;
-    if asked.method == Method::HEAD || start == end {
-        let complete = status == StatusCode::OK;
-        appliance.tell(asked.mac, asked.answered(status, 0, began, complete));
+    range: Option<String>,
+    media_type: String,
+    pieces: Vec<Piece>,
+    /// Whether the file's last byte is among them.
+    to_the_end: bool,
+}
+
+impl Answer {
+    fn to(headers: &HeaderMap, content: &Content) -> Self {
+        let size = content.size;
+        let bare = |status| Self {
+            status,
+            range: None,
+            media_type: content.media_type.to_owned(),
+            pieces: Vec::new(),
+            to_the_end: false,
+        };
+        match select(headers, &content.etag, size) {
+            Selection::Whole => {
+                Self { pieces: content.pieces(&(0..size)), to_the_end: true, ..bare(StatusCode::OK) }
+            }
+            Selection::Parts(parts) => {
+                let to_the_end = parts.iter().any(|part| part.end == size);
+                Self { to_the_end, ..Self::parts(content, &parts) }
+            }
+            Selection::Unsatisfiable => {
+                Self { range: Some(format!("bytes */{size}")), ..bare(StatusCode::RANGE_NOT_SATISFIABLE) }
+            }
+            Selection::NotModified => bare(StatusCode::NOT_MODIFIED),
+            Selection::Changed => bare(StatusCode::PRECONDITION_FAILED),
+        }
+    }
+
+    /// One part as it is, several as `multipart/byteranges` (RFC 9110 section 14.6).
+    fn parts(content: &Content, parts: &[Part]) -> Self {
+        let range = |part: &Part| format!("bytes {}-{}/{}", part.start, part.end - 1, content.size);
+        let (status, to_the_end) = (StatusCode::PARTIAL_CONTENT, false);
+        if let [part] = parts {
+            let (range, media_type) = (Some(range(part)), content.media_type.to_owned());
+            return Self { status, range, media_type, pieces: content.pieces(part), to_the_end };
+        }
+        // No file holds its own hash; and the parts say how long they are.
+        let boundary: String = content.etag.chars().filter(char::is_ascii_hexdigit).take(32).collect();
+        let mut pieces = Vec::new();
+        for (number, part) in parts.iter().enumerate() {
+            let mut head = String::from(if number == 0 { "" } else { "\r\n" });
+            // Writing to a String cannot fail.
+            let _ = write!(head, "--{boundary}\r\nContent-Type: {}\r\n", content.media_type);
+            let _ = write!(head, "Content-Range: {}\r\n\r\n", range(part));
+            pieces.push(Piece::Bytes(head.into()));
+            pieces.extend(content.pieces(part));
+        }
+        pieces.push(Piece::Bytes(Bytes::from(format!("\r\n--{boundary}--\r\n"))));
+        let media_type = format!("multipart/byteranges; boundary={boundary}");
+        Self { status, range: None, media_type, pieces, to_the_end }
+    }
+
+    fn length(&self) -> u64 {
+        self.pieces.iter().map(Piece::length).sum()
+    }
+}
+
+fn body(appliance: Arc<Appliance>, content: &Content, asked: Asked, answer: Answer) -> Body {
+    let (began, length, status) = (Instant::now(), answer.length(), answer.status);
+    if asked.method == Method::HEAD || length == 0 {
+        if !asked.quiet {
+            appliance.tell(asked.mac, asked.answered(status, 0, began, status == StatusCode::OK));
+        }
         return Body::empty();
     }
-    let to_the_end = end == file.artifact.size;
     let finished = move |bytes| {
-        let complete = to_the_end && bytes == end - start;
-        appliance.tell(asked.mac, asked.answered(status, bytes, began, complete));
+        if !asked.quiet {
+            let complete = answer.to_the_end && bytes == length;
+            appliance.tell(asked.mac, asked.answered(status, bytes, began, complete));
+        }
     };
-    Body::new(FileBody::new(Blocks::new(file.file.clone(), start, end), Box::new(finished)))
+    Body::new(FileBody::new(content.file.clone(), answer.pieces, Box::new(finished)))
 }
 
 fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {
-    // Numbers and hex only: always a valid header value.
+    // Numbers, hex and media types only: always a valid header value.
     if let Ok(value) = HeaderValue::from_str(value) {
         headers.insert(name, value);
     }

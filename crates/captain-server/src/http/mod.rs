@@ -5,9 +5,11 @@ mod binary;
 mod body;
 mod events;
 mod file;
+mod iso;
 mod operations;
 mod osie;
 mod page;
+mod path;
 mod peer;
 mod range;
 mod report;
@@ -21,6 +23,7 @@ pub(crate) mod tls;
 use std::sync::Arc;
 
 pub(crate) use binary::without_traceparent;
+pub(crate) use path::readable;
 
 use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
@@ -42,6 +45,13 @@ pub(crate) fn router(appliance: Arc<Appliance>, registry: Option<Router>) -> Rou
         .route("/ipxe/script/{mac}/auto.ipxe", get(script::by_mac))
         .route("/ipxe/binary/{file}", get(binary::by_name))
         .route("/ipxe/binary/{mac}/{file}", get(binary::by_mac))
+        .route("/ipxe/auto.ipxe", get(script::by_address))
+        .route("/{mac}/auto.ipxe", get(script::by_mac))
+        .route("/ipxe/{file}", get(binary::by_name))
+        .route("/ipxe/{mac}/{file}", get(binary::by_mac))
+        .route("/pxelinux.cfg/{file}", get(script::pxelinux))
+        .route("/tftp/pxelinux.cfg/{file}", get(script::pxelinux))
+        .route("/iso/{mac}/{name}", get(iso::patched))
         .route("/osie/{profile}/{file}", get(osie::of_profile))
         .route("/artifact/{sha256}/{name}", get(osie::by_hash))
         .route("/api/v1/machines", get(api::machines))
@@ -56,6 +66,7 @@ pub(crate) fn router(appliance: Arc<Appliance>, registry: Option<Router>) -> Rou
         .route("/api/v1/osie", get(api::osies))
         .route("/api/v1/status", get(operations::status))
         .route("/healthz", get(operations::alive))
+        .route("/healthcheck", get(operations::alive))
         .route("/readyz", get(operations::ready))
         .route("/metrics", get(operations::metrics))
         .layer(DefaultBodyLimit::max(LARGEST_REQUEST))

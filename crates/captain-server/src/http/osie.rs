@@ -56,7 +56,7 @@ fn asked(
     ends: Ends,
     (method, OriginalUri(uri), headers): (Method, OriginalUri, HeaderMap),
 ) -> Asked {
-    Asked { mac: machine_at(appliance, ends.remote, ends), method, path: uri.path().to_owned(), headers }
+    Asked::new(machine_at(appliance, ends.remote, ends), method, &uri, headers)
 }
 
 fn machine_at(appliance: &Appliance, address: IpAddr, ends: Ends) -> Option<Mac> {
@@ -65,7 +65,7 @@ fn machine_at(appliance: &Appliance, address: IpAddr, ends: Ends) -> Option<Mac>
 
 fn found_or_not(appliance: Arc<Appliance>, file: Option<&ServedFile>, asked: Asked) -> Response<Body> {
     match file {
-        Some(file) => send(appliance, file, asked),
+        Some(file) => send(appliance, &file.into(), asked),
         None => {
             appliance.tell(asked.mac, asked.answered(StatusCode::NOT_FOUND, 0, Instant::now(), true));
             say(StatusCode::NOT_FOUND, format!("{} is not here: GET /api/v1/osie lists what is", asked.path))

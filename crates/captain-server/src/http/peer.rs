@@ -29,10 +29,17 @@ impl Ends {
         if !trusted(&self.remote) {
             return self;
         }
-        let values = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-        let listed: Vec<IpAddr> =
-            values.flat_map(|value| value.split(',')).filter_map(|one| one.trim().parse().ok()).collect();
-        let remote = listed.into_iter().rev().find(|address| !trusted(address)).unwrap_or(self.remote);
+        // What a trusted hop does not name by an address ends the chain: left of it anybody may have written.
+        let values: Vec<&str> =
+            headers.get_all("x-forwarded-for").iter().map(|value| value.to_str().unwrap_or("?")).collect();
+        let mut remote = self.remote;
+        for hop in values.iter().flat_map(|value| value.split(',')).rev() {
+            let Some(address) = hop_address(hop.trim()) else { break };
+            remote = address;
+            if !trusted(&address) {
+                break;
+            }
+        }
         Self { remote, ..self }
     }
 
@@ -40,6 +47,12 @@ impl Ends {
     pub(crate) fn is_own(self) -> bool {
         self.remote == self.local
     }
+}
+
+/// An address as proxies write it: bare, `[v6]`, or either with a port.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let bare = || hop.strip_prefix('[')?.strip_suffix(']')?.parse().ok();
+    hop.parse().ok().or_else(bare).or_else(|| hop.parse::<SocketAddr>().ok().map(|socket| socket.ip()))
 }
 
 impl<S: Sync> FromRequestParts<S> for Ends {

@@ -16,7 +16,7 @@ use super::file::Asked;
 use super::peer::Ends;
 use super::say;
 use crate::appliance::{Appliance, v4};
-use crate::tell::{Told, script_of};
+use crate::tell::{Told, pxelinux_of, script_of};
 
 /// What a script says about itself when it asks.
 #[derive(Debug, Default, Deserialize)]
@@ -61,6 +61,32 @@ pub(super) async fn by_mac(
     answer(&appliance, mac, &hints, ends, request)
 }
 
+/// `/pxelinux.cfg/01-{mac}`: U-Boot asks over HTTP too.
+pub(super) async fn pxelinux(
+    State(appliance): State<Arc<Appliance>>,
+    Path(file): Path<String>,
+    ends: Ends,
+    (method, OriginalUri(uri)): (Method, OriginalUri),
+) -> Response<Body> {
+    let Some(mac) = file.strip_prefix("01-").and_then(|mac| mac.parse::<Mac>().ok()) else {
+        return say(StatusCode::NOT_FOUND, format!("there is nothing at {}", uri.path()));
+    };
+    let (asked, began) = (Asked::new(Some(mac), method, &uri, HeaderMap::new()), Instant::now());
+    let told = match pxelinux_of(&appliance, mac, local(ends)) {
+        Ok(config) => Told::Boot(config),
+        Err(why) if appliance.refusal(mac).is_some() => Told::Local { script: None, why },
+        Err(why) => Told::Broken(why),
+    };
+    if asked.method == Method::GET && !ends.is_own() {
+        note(&appliance, &asked, &told, began);
+    }
+    match told {
+        Told::Boot(config) => text(config),
+        Told::Local { why, .. } => say(StatusCode::FORBIDDEN, why),
+        Told::Broken(why) => say(StatusCode::INTERNAL_SERVER_ERROR, why),
+    }
+}
+
 /// A request from this box itself is an operator looking: it moves no boot.
 fn answer(
     appliance: &Appliance,
@@ -70,7 +96,7 @@ fn answer(
     (method, OriginalUri(uri)): (Method, OriginalUri),
 ) -> Response<Body> {
     let began = Instant::now();
-    let asked = Asked { mac: Some(mac), method, path: uri.path().to_owned(), headers: HeaderMap::new() };
+    let asked = Asked::new(Some(mac), method, &uri, HeaderMap::new());
     let arch = hints.arch.as_deref().and_then(arch_of_buildarch);
     let render = || script_of(appliance, mac, arch, local(ends));
     let mut told = render();

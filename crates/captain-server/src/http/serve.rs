@@ -24,16 +24,33 @@ use super::peer::Ends;
 use super::stall::Stall;
 use crate::appliance::Appliance;
 
-/// Connections at the same time; more wait in the kernel's queue.
-const CONNECTIONS: usize = 4096;
-/// Connections of one address; machines use one or two, a registry client a few more.
-const PER_ADDRESS: usize = 128;
-/// Time for a request's head, and between requests of one connection. iPXE pauses while it unpacks.
-const HEAD: Duration = Duration::from_secs(60);
-/// Time without any progress while an answer goes out.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Time for a TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(15);
+/// What one listener allows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Connections at the same time; more wait in the kernel's queue.
+    pub(crate) connections: usize,
+    /// Connections of one address; machines use one or two, a registry client a few more.
+    pub(crate) per_address: usize,
+    /// Time for a request's head, and between requests of one connection. iPXE pauses while it unpacks.
+    pub(crate) head: Duration,
+    /// Time without any progress while an answer goes out.
+    pub(crate) patience: Duration,
+    /// Time for a TLS handshake.
+    pub(crate) handshake: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            per_address: 128,
+            head: Duration::from_secs(60),
+            patience: Duration::from_secs(120),
+            handshake: Duration::from_secs(15),
+        }
+    }
+}
+
 /// Time that requests get to end when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -45,6 +62,8 @@ pub(crate) struct Listener {
     pub(crate) tls: Option<TlsAcceptor>,
     /// What is served.
     pub(crate) router: Router,
+    /// How much of it at a time.
+    pub(crate) limits: Limits,
 }
 
 /// Serves until the appliance stops, then lets running requests end.
@@ -52,9 +71,9 @@ pub(crate) struct Listener {
 /// # Errors
 /// The listener's.
 pub(crate) async fn serve(appliance: Arc<Appliance>, listener: Listener) -> io::Result<()> {
-    let Listener { listener, tls, router } = listener;
+    let Listener { listener, tls, router, limits } = listener;
     let listener = TcpListener::from_std(listener)?;
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(limits.connections));
     let crowd = Arc::new(Crowd::default());
     let graceful = GracefulShutdown::new();
     loop {
@@ -63,9 +82,13 @@ pub(crate) async fn serve(appliance: Arc<Appliance>, listener: Listener) -> io::
             () = appliance.stopping.cancelled() => break,
         };
         let Some((stream, remote, permit)) = accepted else { continue };
-        let Some(place) = crowd.enter(remote.ip()) else { continue };
-        let visitor =
-            Visitor { appliance: appliance.clone(), router: router.clone(), watcher: graceful.watcher() };
+        let Some(place) = crowd.enter(remote.ip(), limits.per_address) else { continue };
+        let visitor = Visitor {
+            appliance: appliance.clone(),
+            router: router.clone(),
+            watcher: graceful.watcher(),
+            limits,
+        };
         let tls = tls.clone();
         tokio::spawn(async move {
             visitor.receive(stream, remote, tls).await;
@@ -106,10 +129,10 @@ struct Place {
 }
 
 impl Crowd {
-    fn enter(self: &Arc<Self>, address: IpAddr) -> Option<Place> {
+    fn enter(self: &Arc<Self>, address: IpAddr, most: usize) -> Option<Place> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let own = all.entry(address).or_default();
-        if *own >= PER_ADDRESS {
+        if *own >= most {
             return None;
         }
         *own += 1;
@@ -133,6 +156,7 @@ struct Visitor {
     appliance: Arc<Appliance>,
     router: Router,
     watcher: Watcher,
+    limits: Limits,
 }
 
 impl Visitor {
@@ -141,13 +165,13 @@ impl Visitor {
         // Heads and small scripts go out at once.
         let _slower = stream.set_nodelay(true);
         let ends = Ends::new(remote, local);
-        let stream = Stall::new(stream, PATIENCE);
+        let stream = Stall::new(stream, self.limits.patience);
         match tls {
             None => self.converse(stream, ends).await,
-            Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+            Some(tls) => match tokio::time::timeout(self.limits.handshake, tls.accept(stream)).await {
                 Ok(Ok(stream)) => self.converse(stream, ends).await,
                 Ok(Err(error)) => tracing::debug!(%remote, "TLS: {error}"),
-                Err(_) => tracing::debug!(%remote, "TLS: no handshake within {HANDSHAKE:?}"),
+                Err(_) => tracing::debug!(%remote, "TLS: no handshake in time"),
             },
         }
     }
@@ -157,7 +181,7 @@ impl Visitor {
         let service = self.router.map_request(move |request| prepare(&appliance, request, ends));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
+            .header_read_timeout(self.limits.head)
             // shim's HTTP client looks for `Content-Length` in exactly this spelling (rhboot/shim#770).
             .title_case_headers(true)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
@@ -216,11 +240,11 @@ mod tests {
     fn one_address_cannot_take_all_connections() {
         let crowd = Arc::new(Crowd::default());
         let address = "192.0.2.1".parse().unwrap();
-        let mut places: Vec<Place> = (0..PER_ADDRESS).map(|_| crowd.enter(address).unwrap()).collect();
-        assert!(crowd.enter(address).is_none());
-        assert!(crowd.enter("192.0.2.2".parse().unwrap()).is_some());
+        let mut places: Vec<Place> = (0..3).map(|_| crowd.enter(address, 3).unwrap()).collect();
+        assert!(crowd.enter(address, 3).is_none());
+        assert!(crowd.enter("192.0.2.2".parse().unwrap(), 3).is_some());
         places.pop();
-        assert!(crowd.enter(address).is_some());
+        assert!(crowd.enter(address, 3).is_some());
         drop(places);
         assert!(crowd.0.lock().unwrap().is_empty());
     }

@@ -17,6 +17,8 @@ use crate::{BindError, DhcpSettings, InterfaceSpec};
 
 /// Larger than any DHCP datagram on Ethernet (RFC 2132 section 9.10 lets clients announce what they take).
 pub(crate) const LARGEST: usize = 4096;
+/// Bytes of datagrams that wait in the kernel, its own overhead of about three times their length included.
+const RECEIVE_BUFFER: usize = 4 << 20;
 
 /// One DHCP port on one interface.
 #[derive(Debug)]
@@ -139,7 +141,10 @@ fn open(interface: &InterfaceSpec, port: u16, share: bool) -> io::Result<UdpSock
     socket.bind_device(Some(interface.name.as_bytes()))?;
     setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
     // A rack that is switched on sends its DISCOVERs in one second: room for them while a commit runs.
-    socket.set_recv_buffer_size(1 << 20)?;
+    // Beyond the system's limit where we may (CAP_NET_ADMIN), else up to it.
+    if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
+        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
+    }
     socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, port).into())?;
     socket.set_nonblocking(true)?;
     Ok(socket.into())

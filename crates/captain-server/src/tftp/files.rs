@@ -1,6 +1,6 @@
 //! What TFTP clients may read: loaders, scripts that are made for them, and the operator's own folder.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,11 +10,12 @@ use captain_model::{EventKind, Mac};
 use captain_tftp::{Handler, HandlerError};
 use futures_util::io::{AsyncRead, Cursor, Sink, sink};
 
+use super::names::{Wanted, mac_in, wanted};
 use crate::appliance::{Appliance, v4};
-use crate::files::Confined;
 use crate::files::blocks::{Blocks, Reader};
-use crate::http::without_traceparent;
-use crate::tell::grub_of;
+use crate::files::{Confined, ServedFile};
+use crate::http::readable;
+use crate::tell::{cmdline_of, grub_of, pxelinux_of};
 
 /// Serves files to the engine; says who asked for what.
 #[derive(Clone, Debug)]
@@ -25,19 +26,6 @@ pub(crate) struct Files {
 
 /// A file's content and its length in bytes.
 type Content = (Pin<Box<dyn AsyncRead + Send>>, Option<u64>);
-
-/// What a name asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Wanted<'a> {
-    /// A boot loader, by its base name.
-    Loader(&'a str),
-    /// iPXE's script before all others.
-    Autoexec,
-    /// GRUB's configuration for one machine.
-    Grub(Mac),
-    /// Something in the operator's folder, or nothing.
-    Other,
-}
 
 impl Files {
     /// Serves from `appliance`, and from `root` what is not made here.
@@ -53,23 +41,58 @@ impl Files {
         let mac = named.or_else(|| self.appliance.who(client.ip()));
         let shelf = self.appliance.shelf.load();
         let wanted = wanted(name, |loader| shelf.loader(loader).is_some());
-        if let (Some(mac), true) = (mac, wanted != Wanted::Other) {
-            self.check(mac)?;
+        if let Some(mac) = mac {
+            self.check(mac, &wanted)?;
         }
         match wanted {
             Wanted::Loader(loader) => {
                 let file = shelf.loader(loader).ok_or_else(|| format!("no boot loader {loader}"))?;
-                let blocks = Blocks::new(file.file.clone(), 0, file.artifact.size);
-                Ok((Box::pin(Reader::new(blocks)), Some(file.artifact.size)))
+                Ok(whole(file))
+            }
+            Wanted::Osie { profile, file } => {
+                let found = shelf.osie(&readable(profile)).and_then(|osie| osie.file(file));
+                found.map(|file| whole(file)).ok_or_else(|| format!("no file {name}"))
             }
             Wanted::Autoexec => Ok(text(discover_script(&self.appliance.facts(self.local(client))))),
-            Wanted::Grub(mac) => grub_of(&self.appliance, mac, self.local(client)).map(text),
+            Wanted::Grub(config) => self.config(name, config.or(mac), client, grub_of),
+            Wanted::Pxelinux(mac) => self.config(name, Some(mac), client, pxelinux_of),
+            Wanted::Own { rest: "cmdline.txt" } => {
+                self.in_folder_or_root(name, "cmdline.txt").or_else(|why| match mac {
+                    Some(mac) => cmdline_of(&self.appliance, mac, self.local(client)).map(text),
+                    None => Err(why),
+                })
+            }
+            Wanted::Own { rest } => self.in_folder_or_root(name, rest),
             Wanted::Other => self.in_root(name),
         }
     }
 
-    fn check(&self, mac: Mac) -> Result<(), String> {
-        let Some(why) = self.appliance.loader_refusal(mac) else { return Ok(()) };
+    /// The operator's own file of this name, else the one that `make` makes for `mac`.
+    fn config(
+        &self,
+        name: &str,
+        mac: Option<Mac>,
+        client: SocketAddr,
+        make: fn(&Appliance, Mac, Ipv4Addr) -> Result<String, String>,
+    ) -> Result<Content, String> {
+        self.in_root(name).or_else(|why| make(&self.appliance, mac.ok_or(why)?, self.local(client)).map(text))
+    }
+
+    /// `<serial>/start4.elf`: the file in a folder of that name, else the one that all such machines share.
+    fn in_folder_or_root(&self, name: &str, rest: &str) -> Result<Content, String> {
+        self.in_root(name).or_else(|_| self.in_root(rest))
+    }
+
+    /// A machine that must not netboot gets nothing that boots, and is told why.
+    fn check(&self, mac: Mac, wanted: &Wanted<'_>) -> Result<(), String> {
+        let why = match wanted {
+            Wanted::Loader(_) | Wanted::Autoexec => self.appliance.loader_refusal(mac),
+            Wanted::Grub(_) | Wanted::Pxelinux(_) | Wanted::Osie { .. } | Wanted::Own { .. } => {
+                self.appliance.refusal(mac)
+            }
+            Wanted::Other => None,
+        };
+        let Some(why) = why else { return Ok(()) };
         self.appliance.tell(mac, EventKind::NetbootRefused { why: why.clone() });
         Err(why)
     }
@@ -81,7 +104,7 @@ impl Files {
         Ok((Box::pin(Reader::new(Blocks::new(Arc::new(file), 0, size))), Some(size)))
     }
 
-    fn local(&self, client: SocketAddr) -> std::net::Ipv4Addr {
+    fn local(&self, client: SocketAddr) -> Ipv4Addr {
         v4(client.ip())
             .map_or(self.appliance.settings.listen, |peer| self.appliance.settings.address_towards(peer))
     }
@@ -112,20 +135,9 @@ fn text(text: String) -> Content {
     (Box::pin(Cursor::new(text.into_bytes())), Some(length))
 }
 
-/// The first part of `name` that is a MAC: loaders are advertised as `MAC/loader`.
-pub(super) fn mac_in(name: &str) -> Option<Mac> {
-    name.split('/').find_map(|part| part.parse().ok())
-}
-
-fn wanted(name: &str, is_loader: impl Fn(&str) -> bool) -> Wanted<'_> {
-    let base = without_traceparent(name.rsplit('/').next().unwrap_or(name));
-    let grub = base.strip_prefix("grub.cfg-01-").and_then(|mac| mac.parse().ok());
-    match grub {
-        Some(mac) => Wanted::Grub(mac),
-        None if base == "autoexec.ipxe" => Wanted::Autoexec,
-        None if is_loader(base) => Wanted::Loader(base),
-        None => Wanted::Other,
-    }
+fn whole(file: &ServedFile) -> Content {
+    let blocks = Blocks::new(file.file.clone(), 0, file.artifact.size);
+    (Box::pin(Reader::new(blocks)), Some(file.artifact.size))
 }
 
 #[cfg(test)]

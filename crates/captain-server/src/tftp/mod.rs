@@ -1,6 +1,7 @@
 //! TFTP: the engine's port, the files behind it, and its outcomes as events.
 
 mod files;
+mod names;
 
 use std::io;
 use std::net::SocketAddrV4;
@@ -57,7 +58,7 @@ fn confine(tftp: &TftpSettings) -> Option<Confined> {
 
 fn note(appliance: &Appliance, finished: Finished) {
     let Finished { peer, local, file, outcome } = finished;
-    let named = files::mac_in(&file);
+    let named = names::mac_in(&file);
     // A transfer to ourselves is an operator trying it out.
     let mac = named.or_else(|| appliance.who((*peer.ip()).into())).filter(|_| peer.ip() != local.ip());
     let kind = match outcome {

@@ -64,11 +64,59 @@ async fn ipxe_is_told_to_say_who_it_is_and_grub_gets_its_machine() {
 }
 
 #[tokio::test]
+async fn u_boot_gets_its_configuration_and_what_that_names() {
+    let shop = shop(|machine| machine.cmdline.push("only=this").unwrap());
+    let config = read(&shop, "pxelinux.cfg/01-52-54-00-00-00-01").await.unwrap();
+    assert!(config.contains("APPEND console=tty0") && config.contains(" only=this\n"), "{config}");
+    assert!(!config.contains("initrd="), "U-Boot hands the initramfs over itself: {config}");
+    let paths: Vec<&str> = config
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("KERNEL ").or(line.trim().strip_prefix("INITRD ")))
+        .collect();
+    assert_eq!(paths, ["/osie/default/vmlinuz-x86_64", "/osie/default/initramfs-x86_64"]);
+    assert_eq!(read(&shop, paths[0]).await.as_deref(), Ok("kernel of the test"));
+    assert_eq!(read(&shop, paths[1]).await.as_deref(), Ok("initramfs of the test"));
+    assert!(read(&shop, "/osie/default/other").await.unwrap_err().contains("no file"));
+    assert!(read(&shop, "/osie/nosuch/vmlinuz-x86_64").await.is_err());
+}
+
+#[tokio::test]
+async fn grub_that_does_not_say_who_it_is_is_known_by_its_address() {
+    let shop = shop(|_| {});
+    assert!(read(&shop, "/grub/grub.cfg").await.unwrap_err().contains("no file"));
+    read(&shop, "52:54:00:00:00:01/snponly.efi").await.unwrap();
+    assert!(read(&shop, "/grub/grub.cfg").await.unwrap().contains("hw_addr=52:54:00:00:00:01"));
+    put(&shop.folder.path().join("extra/grub/grub.cfg"), b"the operator's own");
+    assert_eq!(read(&shop, "/grub/grub.cfg").await.as_deref(), Ok("the operator's own"));
+}
+
+#[tokio::test]
+async fn a_raspberry_pi_finds_its_files_behind_its_serial_number() {
+    let shop = shop(|machine| machine.address = Some("127.0.0.2".parse().unwrap()));
+    put(&shop.folder.path().join("extra/start4.elf"), b"for all");
+    put(&shop.folder.path().join("extra/config.txt"), b"for all");
+    put(&shop.folder.path().join("extra/1a2b3c4d/config.txt"), b"for one");
+    assert_eq!(read(&shop, "1a2b3c4d/start4.elf").await.as_deref(), Ok("for all"));
+    assert_eq!(read(&shop, "1a2b3c4d/config.txt").await.as_deref(), Ok("for one"));
+    assert_eq!(read(&shop, "ffffffff/config.txt").await.as_deref(), Ok("for all"));
+    assert_eq!(read(&shop, "dc-a6-32-00-00-01/config.txt").await.as_deref(), Ok("for all"));
+    assert!(read(&shop, "1a2b3c4d/../../secret").await.is_err());
+    let cmdline = read(&shop, "1a2b3c4d/cmdline.txt").await.unwrap();
+    assert!(cmdline.contains("hw_addr=52:54:00:00:00:01") && cmdline.ends_with('\n'), "{cmdline}");
+}
+
+#[tokio::test]
 async fn a_machine_that_must_not_netboot_is_told_why() {
     let shop = shop(|machine| machine.netboot = false);
-    for name in
-        ["52:54:00:00:00:01/snponly.efi", "52:54:00:00:00:01/autoexec.ipxe", "grub.cfg-01-52-54-00-00-00-01"]
-    {
+    for name in [
+        "52:54:00:00:00:01/snponly.efi",
+        "52:54:00:00:00:01/autoexec.ipxe",
+        "grub.cfg-01-52-54-00-00-00-01",
+        "pxelinux.cfg/01-52-54-00-00-00-01",
+        "grub/grub.cfg",
+        "/osie/default/vmlinuz-x86_64",
+        "1a2b3c4d/start4.elf",
+    ] {
         let why = read(&shop, name).await.unwrap_err();
         assert_eq!(why, "netboot is switched off for 52:54:00:00:00:01", "{name}");
     }

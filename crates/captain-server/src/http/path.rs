@@ -1,0 +1,54 @@
+//! Paths as people and events read them.
+
+/// `path` with its `%XX` replaced by what they stand for, but for control characters: what is shown stays one line.
+pub(crate) fn readable(path: &str) -> String {
+    let mut rest = path.as_bytes();
+    let mut bytes = Vec::with_capacity(rest.len());
+    while let [first, tail @ ..] = rest {
+        match escaped(rest) {
+            Some(byte) if !byte.is_ascii_control() => {
+                bytes.push(byte);
+                rest = &rest[3..];
+            }
+            Some(_) | None => {
+                bytes.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    // Bytes that are no UTF-8 stay as they were asked for.
+    String::from_utf8(bytes).map_or_else(|_| path.to_owned(), |text| one_line(path, text))
+}
+
+/// U+0080 to U+009F are control characters too, of two bytes each.
+fn one_line(path: &str, text: String) -> String {
+    if text.chars().any(char::is_control) { path.to_owned() } else { text }
+}
+
+fn escaped(text: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = text else { return None };
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(high)? << 4 | digit(low)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_read_and_what_would_break_a_line_stays_escaped() {
+        for (path, shown) in [
+            ("/ipxe/script/52%3A54%3a00/auto.ipxe", "/ipxe/script/52:54:00/auto.ipxe"),
+            ("/a%20b%C3%A4", "/a bä"),
+            ("/%0d%0aX%00", "/%0d%0aX%00"),
+            ("/%C2%85", "/%C2%85"),
+            ("/%ff", "/%ff"),
+            ("/%", "/%"),
+            ("/%4", "/%4"),
+            ("/%zz%41", "/%zzA"),
+            ("/%2541", "/%41"),
+        ] {
+            assert_eq!(readable(path), shown);
+        }
+    }
+}
