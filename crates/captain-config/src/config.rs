@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use captain_model::{DhcpMode, Inventory, Recipe, Subnet};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 /// A checked configuration. Paths are absolute or relative to the working directory: those of the file were
 /// resolved against the file's folder.
@@ -106,6 +106,20 @@ pub struct DhcpConfig {
     pub mode: DhcpMode,
     /// `[[dhcp.subnet]]`, in the file's order.
     pub subnets: Vec<Subnet>,
+    /// `routes` of all subnets: each goes to the clients of the subnet that holds its router.
+    pub routes: Vec<Route>,
+    /// Whether UDP port 67 is shared with another DHCP server on this very box, which only the proxy modes do.
+    /// Off, so that such a server is noticed.
+    pub share_port: bool,
+}
+
+/// One of a subnet's `routes`: a static route that its clients are told (option 121, RFC 3442).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// Where to; `0.0.0.0/0` has no place here, as it is the subnet's `router`.
+    pub network: Ipv4Net,
+    /// The router that knows the way, an address of the subnet.
+    pub via: Ipv4Addr,
 }
 
 /// `[tftp]`.

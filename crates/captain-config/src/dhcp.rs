@@ -3,11 +3,11 @@
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
-use captain_model::{Subnet, UnknownMachines};
+use captain_model::{DhcpMode, Subnet, UnknownMachines};
 use ipnet::Ipv4Net;
 
 use crate::reader::{Table, Value};
-use crate::{DhcpConfig, words};
+use crate::{DhcpConfig, Route, words};
 
 /// Shorter leases make a machine renew while it still boots.
 const SHORTEST_LEASE: Duration = Duration::from_secs(60);
@@ -17,15 +17,29 @@ const LONGEST_LEASE: Duration = Duration::from_secs(u32::MAX as u64 - 1);
 pub(crate) fn dhcp(table: Table) -> (DhcpConfig, UnknownMachines) {
     let mode = table.choice("mode", words::MODES).unwrap_or_default();
     let unknown = table.choice("unknown_machines", words::UNKNOWN).unwrap_or_default();
-    let mut subnets = Vec::new();
+    let share_port = table.get("share_port").and_then(|value| share_port(&value, mode)).unwrap_or(false);
+    let (mut subnets, mut routes) = (Vec::new(), Vec::new());
     for table in table.tables("subnet") {
-        subnets.extend(subnet(table, &subnets));
+        subnets.extend(subnet(table, &subnets, &mut routes));
     }
     table.finish();
-    (DhcpConfig { mode, subnets }, unknown)
+    (DhcpConfig { mode, subnets, routes, share_port }, unknown)
 }
 
-fn subnet(table: Table, others: &[Subnet]) -> Option<Subnet> {
+/// Two servers that both give out addresses on one port would each get half of the requests.
+fn share_port(value: &Value, mode: DhcpMode) -> Option<bool> {
+    let share = value.boolean()?;
+    match mode {
+        DhcpMode::Proxy | DhcpMode::AutoProxy | DhcpMode::Disabled => {}
+        DhcpMode::Auto | DhcpMode::Dynamic | DhcpMode::Reservation if share => value.fault(
+            "is for a captaind beside another DHCP server on one box: set mode = \"proxy\" or \"auto-proxy\"",
+        ),
+        DhcpMode::Auto | DhcpMode::Dynamic | DhcpMode::Reservation => {}
+    }
+    Some(share)
+}
+
+fn subnet(table: Table, others: &[Subnet], routes: &mut Vec<Route>) -> Option<Subnet> {
     let value = table.get("network");
     let network = value.as_ref().and_then(|value| value.parsed(network));
     match (&value, network) {
@@ -40,16 +54,48 @@ fn subnet(table: Table, others: &[Subnet]) -> Option<Subnet> {
     let domain = table.parsed("domain", domain);
     let lease_time = table.parsed("lease_time", lease).unwrap_or(Subnet::DEFAULT_LEASE);
     let client_id_first = table.boolean("client_id_first").unwrap_or(false);
+    for table in table.tables("routes") {
+        routes.extend(route(table, network));
+    }
     table.finish();
     Some(Subnet { network: network?, range, router, dns, ntp, domain, lease_time, client_id_first })
 }
 
-fn network(text: &str) -> Result<Ipv4Net, String> {
+/// One of a subnet's `routes`.
+fn route(table: Table, subnet: Option<Ipv4Net>) -> Option<Route> {
+    let network = table.parsed("network", route_network);
+    let via = table.get("via").and_then(|value| inside(&value, subnet));
+    for key in ["network", "via"] {
+        if !table.has(key) {
+            table.fault(format!(
+                "names no `{key}`: write {{ network = \"10.0.0.0/8\", via = \"192.168.50.254\" }}"
+            ));
+        }
+    }
+    table.finish();
+    Some(Route { network: network?, via: via? })
+}
+
+fn route_network(text: &str) -> Result<Ipv4Net, String> {
+    match whole_network(text)? {
+        network if network.prefix_len() == 0 => {
+            Err("the default route is the subnet's `router`: set that instead".to_owned())
+        }
+        network => Ok(network),
+    }
+}
+
+fn whole_network(text: &str) -> Result<Ipv4Net, String> {
     let network: Ipv4Net =
         text.parse().map_err(|_| format!("`{text}` is not an IPv4 network: write it as 192.168.50.0/24"))?;
-    if network.addr() != network.network() {
-        return Err(format!("`{text}` is an address within a network: write {}", network.trunc()));
+    if network.addr() == network.network() {
+        return Ok(network);
     }
+    Err(format!("`{text}` is an address within a network: write {}", network.trunc()))
+}
+
+fn network(text: &str) -> Result<Ipv4Net, String> {
+    let network = whole_network(text)?;
     if !(1..=30).contains(&network.prefix_len()) {
         return Err(format!("`{text}` has no room for a server and a machine: use a prefix of /1 to /30"));
     }
@@ -165,6 +211,52 @@ mod tests {
         assert_eq!(lease("1h 30m"), Ok(Duration::from_secs(5400)));
         for bad in ["59s", "137years", "1", "", "-1h", "ever"] {
             assert!(lease(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_subnet_has_static_routes_by_routers_of_its_own() {
+        let read = |routes: &str| {
+            let text = format!("[[dhcp.subnet]]\nnetwork = \"10.0.0.0/24\"\nroutes = [{routes}]\n");
+            let result = crate::parse(&text, std::path::Path::new(""));
+            result.map(|config| config.dhcp.routes).map_err(|faults| faults.to_string())
+        };
+        assert_eq!(
+            read(
+                "{ network = \"10.1.0.0/16\", via = \"10.0.0.9\" }, { network = \"9.9.9.9/32\", via = \"10.0.0.8\" }"
+            ),
+            Ok(vec![
+                Route { network: "10.1.0.0/16".parse().unwrap(), via: Ipv4Addr::new(10, 0, 0, 9) },
+                Route { network: "9.9.9.9/32".parse().unwrap(), via: Ipv4Addr::new(10, 0, 0, 8) },
+            ])
+        );
+        for (route, told) in [
+            (
+                "{ network = \"10.1.0.0/16\", via = \"10.0.1.9\" }",
+                "subnet[0].routes[0].via: 10.0.1.9 is not an address",
+            ),
+            ("{ network = \"10.1.0.0/16\" }", "names no `via`"),
+            ("{ via = \"10.0.0.9\" }", "names no `network`"),
+            ("{ network = \"0.0.0.0/0\", via = \"10.0.0.9\" }", "is the subnet's `router`"),
+            ("{ network = \"10.1.0.1/16\", via = \"10.0.0.9\" }", "write 10.1.0.0/16"),
+            ("{ network = \"10.1.0.0/16\", via = \"10.0.0.9\", metric = 5 }", "unknown key `metric`"),
+            ("\"10.1.0.0/16\"", "must be a table"),
+        ] {
+            let faults = read(route).unwrap_err();
+            assert!(faults.contains(told) && faults.lines().count() == 1, "{route}: {faults}");
+        }
+    }
+
+    #[test]
+    fn port_67_is_shared_only_by_who_gives_out_no_addresses() {
+        let read = |mode: &str| {
+            let text = format!("[dhcp]\nmode = \"{mode}\"\nshare_port = true\n");
+            crate::parse(&text, std::path::Path::new("")).map(|config| config.dhcp.share_port)
+        };
+        assert_eq!(read("proxy"), Ok(true));
+        assert_eq!(read("auto-proxy"), Ok(true));
+        for mode in ["auto", "dynamic", "reservation"] {
+            assert_eq!(read(mode).unwrap_err().faults[0].key, "dhcp.share_port", "{mode}");
         }
     }
 

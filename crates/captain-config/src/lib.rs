@@ -2,6 +2,10 @@
 //!
 //! [`parse`] never stops at the first fault: it walks the whole document, collects what is wrong with a line,
 //! a key and a way out, and gives a [`Config`] only where nothing is.
+//!
+//! Less usual keys of DHCP: `[[dhcp.subnet]] routes = [{ network = "10.0.0.0/8", via = "192.168.50.254" }]` gives the
+//! subnet's machines static routes (option 121); `[dhcp] share_port = true` lets a captaind in a proxy mode share
+//! port 67 with the DHCP server of the same box.
 
 mod agent;
 mod config;
@@ -22,7 +26,7 @@ use captain_model::Inventory;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub use config::{Config, DhcpConfig, Https, RegistryConfig, ServerConfig, SyslogConfig, TftpConfig};
+pub use config::{Config, DhcpConfig, Https, RegistryConfig, Route, ServerConfig, SyslogConfig, TftpConfig};
 pub use faults::{Fault, Faults};
 
 use reader::Table;

@@ -166,6 +166,11 @@ impl<'a> Table<'a> {
         self.table.get(key).map(|value| Value::new(self.whole.sink, self.dotted(key), value))
     }
 
+    /// Whether `key` is there, right or wrong.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
     /// All entries whose names the user chose, but for `keys`.
     pub(crate) fn named(&self, keys: &[&str]) -> impl Iterator<Item = (&'a str, Value<'a>)> {
         let entries = self.table.iter().map(|(name, value)| (name.get_ref().as_ref(), value));
