@@ -31,7 +31,15 @@ network() {
     ip addr add 10.77.0.1/16 dev s0; ip link set s0 up
     ip -n client addr add 10.77.0.2/16 dev c0; ip -n client link set c0 up; ip -n client link set lo up
 }
-client() { ip netns exec client "$@"; }
+client() { $LOAD_ON ip netns exec client "$@"; }
+
+# apart: servers on the last processor alone, clients on the others, so that the server is what is measured.
+SERVER_ON= LOAD_ON=
+apart() {
+    local last=$(($(nproc) - 1))
+    [ "$last" -gt 0 ] || return 0
+    SERVER_ON="taskset -c $last" LOAD_ON="taskset -c 0-$((last - 1))"
+}
 
 # captaind_up TOML: serves with the given further configuration, until `down`.
 captaind_up() {
@@ -40,7 +48,7 @@ captaind_up() {
         [ -e "$file" ] || echo bench >"$file"
     done
     printf '[server]\nloaders = "loaders"\n[profile.default]\nosie = "./osie"\n%s\n' "$1" >captaind.toml
-    "$CAPTAIND" serve -c captaind.toml -i s0 --state-dir state --cache-dir cache >captaind.log 2>&1 & server=$!
+    $SERVER_ON "$CAPTAIND" serve -c captaind.toml -i s0 --state-dir state --cache-dir cache >captaind.log 2>&1 & server=$!
     for _ in $(seq 100); do
         curl -fsS -o /dev/null http://10.77.0.1:7080/readyz 2>/dev/null && return
         kill -0 $server || break
@@ -51,4 +59,4 @@ captaind_up() {
 down() { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
 
 # ratio NAME OURS THEIRS
-ratio() { awk -v name="$1" -v ours="$2" -v theirs="$3" 'BEGIN { printf "ratio %s %.2f\n", name, theirs > 0 ? ours / theirs : 0 }'; }
+ratio() { awk -v name="$1" -v ours="$2" -v theirs="$3" 'BEGIN { printf "ratio %s %.2f\n", name, (theirs > 0 ? ours / theirs : 0) }'; }
