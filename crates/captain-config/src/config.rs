@@ -21,6 +21,8 @@ pub struct Config {
     pub syslog: SyslogConfig,
     /// `[registry]`.
     pub registry: RegistryConfig,
+    /// `[iso]`.
+    pub iso: IsoConfig,
     /// `[profile.*]`, `[[machine]]` and `dhcp.unknown_machines`.
     pub inventory: Inventory,
     /// `[osie.*]` by name; `default` is always there.
@@ -36,6 +38,7 @@ impl Default for Config {
             tftp: TftpConfig::default(),
             syslog: SyslogConfig::default(),
             registry: RegistryConfig::default(),
+            iso: IsoConfig::default(),
             inventory: Inventory::empty(),
             recipes: BTreeMap::from([(DEFAULT.to_owned(), Recipe::new(DEFAULT))]),
         }
@@ -176,4 +179,11 @@ impl Default for RegistryConfig {
     fn default() -> Self {
         Self { enabled: true, mirror: false }
     }
+}
+
+/// `[iso]`: virtual media.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct IsoConfig {
+    /// ISO whose placeholder is replaced by each machine's kernel command line.
+    pub source: Option<PathBuf>,
 }

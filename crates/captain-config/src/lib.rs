@@ -11,6 +11,7 @@ mod agent;
 mod config;
 mod dhcp;
 mod faults;
+mod iso;
 mod machine;
 mod osie;
 mod profile;
@@ -26,7 +27,7 @@ use captain_model::Inventory;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub use config::{Config, DhcpConfig, Https, RegistryConfig, Route, ServerConfig, SyslogConfig, TftpConfig};
+pub use config::{Config, DhcpConfig, Https, IsoConfig, RegistryConfig, Route, ServerConfig, SyslogConfig, TftpConfig};
 pub use faults::{Fault, Faults};
 
 use reader::Table;
@@ -79,13 +80,14 @@ fn config_of(root: Table) -> Config {
     let tftp = root.table("tftp").map(server::tftp).unwrap_or_default();
     let syslog = root.table("syslog").map(server::syslog).unwrap_or_default();
     let registry = root.table("registry").map(server::registry).unwrap_or_default();
+    let iso = root.table("iso").map(iso::iso).unwrap_or_default();
     let recipes = osie::recipes(root.table("osie"));
     let profiles = profile::profiles(root.table("profile"), &recipes);
     let around = machine::Around { profiles: &profiles, subnets: &dhcp.subnets, server: server.address };
     let machines = machine::machines(root.tables("machine"), &around);
     root.finish();
     let inventory = Inventory::new(machines, profiles, unknown);
-    Config { server, dhcp, tftp, syslog, registry, inventory, recipes }
+    Config { server, dhcp, tftp, syslog, registry, iso, inventory, recipes }
 }
 
 #[cfg(test)]

@@ -98,6 +98,7 @@ pub(crate) fn settings(
     if !config.registry.enabled {
         settings.images_dir = None;
     }
+    settings.iso = config.iso.source;
     settings.trusted_proxies = config.server.trusted_proxies;
     Ok(settings)
 }
