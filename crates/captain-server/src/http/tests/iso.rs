@@ -1,0 +1,137 @@
+//! ISOs with the machine's own command line in them.
+
+use captain_boot::ISO_PLACEHOLDER;
+
+use super::*;
+
+const PATH: &str = "/iso/52:54:00:00:00:01/hook.iso";
+const FIRST: usize = 3000;
+const SECOND: usize = 70_000;
+
+fn image() -> Vec<u8> {
+    let mut image: Vec<u8> = (0..100_000_u32).map(|n| (n % 251) as u8).collect();
+    for place in [FIRST, SECOND] {
+        image[place..place + 1024].copy_from_slice(ISO_PLACEHOLDER);
+    }
+    image
+}
+
+fn serving(image: Option<&[u8]>, change: impl FnOnce(&mut Machine)) -> Daemon {
+    let mut machine = machine();
+    change(&mut machine);
+    let (folder, mut settings) = settings(vec![machine], UnknownMachines::Boot);
+    let path = folder.path().join("hook.iso");
+    if let Some(image) = image {
+        put(&path, image);
+    }
+    settings.iso = Some(path);
+    Daemon::with(folder, settings)
+}
+
+#[tokio::test]
+async fn the_placeholder_becomes_the_command_line_and_nothing_else_changes() {
+    let daemon = serving(Some(&image()), |machine| machine.cmdline.push("only=this").unwrap());
+    let answer = daemon.get(PATH).await;
+    assert_eq!((answer.status, answer.body.len()), (200, 100_000));
+    assert_eq!(answer.header("Content-Type"), Some("application/vnd.efi-iso"));
+    let line = std::str::from_utf8(&answer.body[FIRST..FIRST + 1024]).unwrap();
+    assert!(line.contains("hw_addr=52:54:00:00:00:01") && line.trim_end().ends_with("only=this"), "{line}");
+    assert!(!line.contains("initrd=") && !line.contains("captain_boot="), "{line}");
+    assert_eq!(answer.body[SECOND..SECOND + 1024], *line.as_bytes());
+    let mut expected = image();
+    for place in [FIRST, SECOND] {
+        expected[place..place + 1024].copy_from_slice(line.as_bytes());
+    }
+    assert!(answer.body == expected, "all other bytes are the file's");
+    let mut head = daemon.ask("HEAD", "/iso/52-54-00-00-00-01/other.iso", "", "").await;
+    head.headers.insert("Date".into(), answer.header("Date").unwrap().into());
+    assert_eq!((head.body.len(), &head.headers), (0, &answer.headers));
+}
+
+#[tokio::test]
+async fn every_range_is_that_part_of_the_whole() {
+    let daemon = serving(Some(&image()), |_| {});
+    let whole = daemon.get(PATH).await;
+    for (first, last) in [
+        (FIRST - 1, FIRST),
+        (FIRST, FIRST),
+        (FIRST + 1, FIRST + 1),
+        (FIRST + 500, FIRST + 1023),
+        (FIRST + 1023, FIRST + 1024),
+        (FIRST - 10, FIRST + 2000),
+        (FIRST + 700, SECOND + 300),
+        (0, 2047),
+        (2048, 4095),
+        (65_536 - 3, SECOND + 1024),
+        (99_999, 99_999),
+    ] {
+        let range = format!("Range: bytes={first}-{last}\r\n");
+        let part = daemon.ask("GET", PATH, &range, "").await;
+        assert_eq!(part.status, 206, "{range}");
+        assert!(part.body == whole.body[first..=last], "{range}");
+        assert_eq!(
+            part.header("Etag"),
+            whole.header("Etag"),
+            "all requests are answered from the same bytes"
+        );
+    }
+    let parts = daemon.ask("GET", PATH, &format!("Range: bytes=0-9,{FIRST}-{}\r\n", FIRST + 9), "").await;
+    assert_eq!(parts.status, 206);
+    let start: Vec<u8> = whole.body[FIRST..FIRST + 10].to_vec();
+    assert!(parts.body.windows(10).any(|ten| ten == start), "a part of several is patched too");
+}
+
+#[tokio::test]
+async fn what_does_not_fit_is_refused_with_its_length_and_so_is_what_the_loader_would_change() {
+    let daemon = serving(Some(&image()), |machine| machine.cmdline.push(&"x".repeat(1000)).unwrap());
+    let full = daemon.get(PATH).await;
+    assert_eq!(full.status, 409);
+    assert!(full.text().contains("the ISO has room for 1024"), "{}", full.text());
+    let daemon = serving(Some(&image()), |machine| machine.cmdline.push("a=$b").unwrap());
+    let changed = daemon.get(PATH).await;
+    assert!(changed.status == 409 && changed.text().contains("a=$b"), "{}", changed.text());
+}
+
+#[tokio::test]
+async fn spaces_behind_the_placeholder_are_room_for_more() {
+    let mut image = image();
+    for place in [FIRST, SECOND] {
+        image[place + 1024..place + 2048].fill(b' ');
+    }
+    let daemon = serving(Some(&image), |machine| machine.cmdline.push(&"x".repeat(1000)).unwrap());
+    let answer = daemon.get(PATH).await;
+    assert_eq!((answer.status, answer.body.len()), (200, 100_000));
+    assert!(answer.body[FIRST + 1024..FIRST + 1100].contains(&b'x'));
+    assert_eq!(answer.body[FIRST + 2047], b' ', "what follows on the line stays apart");
+}
+
+#[tokio::test]
+async fn who_may_not_netboot_gets_no_iso_and_the_others_are_told_what_is_wrong() {
+    let refused = serving(Some(&image()), |machine| machine.netboot = false).get(PATH).await;
+    assert_eq!((refused.status, refused.text()), (403, "netboot is switched off for 52:54:00:00:00:01\n"));
+    let daemon = serving(Some(b"an ISO without"), |_| {});
+    let none = daemon.get(PATH).await;
+    assert!(none.status == 500 && none.text().contains("no placeholder"), "{}", none.text());
+    assert_eq!(daemon.get("/iso/nonsense/hook.iso").await.status, 400);
+    assert_eq!(daemon.get("/iso/52:54:00:00:00:01/hook.img").await.status, 404);
+    let daemon = serving(None, |_| {});
+    let unreadable = daemon.get(PATH).await;
+    assert!(
+        unreadable.status == 500 && unreadable.text().contains("cannot be read"),
+        "{}",
+        unreadable.text()
+    );
+    assert!(daemon.get("/readyz").await.text().contains("hook.iso of [iso] cannot be read"));
+    let not_configured = super::daemon(|_| {}).get(PATH).await;
+    assert!(not_configured.status == 404 && not_configured.text().contains("[iso]"));
+}
+
+#[tokio::test]
+async fn of_many_ranges_those_are_told_that_hold_the_command_line() {
+    let daemon = serving(Some(&image()), |_| {});
+    for first in (0..10_000).step_by(1000) {
+        daemon.ask("GET", PATH, &format!("Range: bytes={first}-{}\r\n", first + 999), "").await;
+    }
+    let events = daemon.get("/api/v1/events?follow=false").await;
+    assert_eq!(events.text().matches("hook.iso").count(), 2, "{}", events.text());
+}
