@@ -28,7 +28,7 @@ client "$TOOLS/boot-load" http 10.77.0.1:7080 /osie/default/initramfs-x86_64 "$c
 peak=0
 for second in $(seq 20); do
     sleep 1; now=$(resident); [ "$now" -gt "$peak" ] && peak=$now
-    echo "  after $second s: $now KiB, $(busy) HTTP connections, $(ss -Hun | grep -c 10.77.0.1) TFTP transfers" >&2
+    echo "  after $second s: $now KiB, $(busy) HTTP connections, $(ss -Huan | grep -c "10.77.0.1:[1-9]") TFTP transfers" >&2
 done
 kill $tftp $http; wait $tftp $http || true
 cat tftp.out http.out >&2
