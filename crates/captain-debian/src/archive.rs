@@ -61,7 +61,7 @@ impl Options {
 }
 
 /// A verified release file: which state of a suite was used. For manifests and lock files.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Release {
     /// Suite as it was asked for.
     pub suite: String,

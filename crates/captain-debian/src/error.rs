@@ -108,6 +108,12 @@ pub enum Error {
         /// What happened last, and how often it was tried.
         why: String,
     },
+    /// The server answers, and has no such file (404 or 410).
+    #[error("{url} is not there: the mirror has no such file (any more)")]
+    Gone {
+        /// The file.
+        url: String,
+    },
     /// Offline, and the file is not in the cache.
     #[error("offline, and {url} is not in the cache ({}): run once without --offline", path.display())]
     Offline {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read;
 use std::path::PathBuf;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -10,6 +11,7 @@ use crate::deb::Deb;
 use crate::error::Error;
 use crate::hash::Sha256;
 use crate::package::Package;
+use crate::part::Part;
 use crate::progress::Progress;
 use crate::store::Store;
 use crate::transfer::{Client, Tuning};
@@ -112,6 +114,40 @@ impl Fetcher {
         Ok(items.iter().map(fetched).collect())
     }
 
+    /// Takes `item` in from elsewhere than a mirror: from a bundle. It is checked as a download is.
+    ///
+    /// # Errors
+    /// [`Error::Tampered`] where `content` is another file, [`Error::Io`].
+    pub fn put(&self, item: &Item, content: &mut dyn Read) -> Result<Fetched, Error> {
+        let path = self.store.file(&item.sha256);
+        let fetched = Fetched { name: item.name.clone(), path, size: item.size, sha256: item.sha256 };
+        if self.store.find(&item.sha256, item.size).is_some() {
+            return Ok(fetched);
+        }
+        let mut part = Part::open(&self.store.part(&item.sha256))?;
+        part.clear()?;
+        let mut buffer = vec![0; 128 * 1024];
+        loop {
+            match content.read(&mut buffer).map_err(|error| Error::io(&fetched.path, error))? {
+                0 => break,
+                read => part.append(&buffer[..read])?,
+            }
+            if part.length() > item.size {
+                break;
+            }
+        }
+        let (length, sum) = (part.length(), part.sum());
+        if length == item.size && sum == item.sha256 {
+            part.finish(&fetched.path)?;
+            return Ok(fetched);
+        }
+        part.discard();
+        if length != item.size {
+            return Err(Error::size(&item.name, item.size, length));
+        }
+        Err(Error::sum(&item.name, &item.sha256, &sum))
+    }
+
     async fn download(&self, missing: &[&Item], progress: &dyn Progress) -> Result<(), Error> {
         let Some(client) = &self.client else {
             let item = missing[0];
@@ -133,5 +169,30 @@ impl Fetcher {
             Err(error) => error.to_string(),
         });
         done.map(|_| ())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(content: &[u8]) -> Item {
+        let sha256 = Sha256::of(content);
+        Item { name: "x.deb".to_owned(), urls: Vec::new(), size: content.len() as u64, sha256 }
+    }
+
+    #[test]
+    fn only_the_file_that_was_asked_for_gets_into_the_cache() {
+        let folder = tempfile::tempdir().unwrap();
+        let fetcher = Fetcher::new(folder.path(), true, Tuning::default()).unwrap();
+        let wanted = item(b"right");
+        for wrong in [&b"wrong"[..], b"righ", b"right and more"] {
+            let error = fetcher.put(&wanted, &mut &*wrong).unwrap_err();
+            assert!(matches!(error, Error::Tampered { .. }), "{error}");
+            assert!(fetcher.store.find(&wanted.sha256, wanted.size).is_none());
+        }
+        let put = fetcher.put(&wanted, &mut &b"right"[..]).unwrap();
+        assert_eq!(fs::read(&put.path).unwrap(), b"right");
+        assert_eq!(fs::read_dir(put.path.parent().unwrap()).unwrap().count(), 1, "nothing else stays");
     }
 }

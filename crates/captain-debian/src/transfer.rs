@@ -293,6 +293,9 @@ fn check_status(response: &Response, url: &str) -> Result<(), Fault> {
     if status.is_success() {
         return Ok(());
     }
+    if matches!(status, StatusCode::NOT_FOUND | StatusCode::GONE) {
+        return Err(Fault::Lasting(Error::Gone { url: url.to_owned() }));
+    }
     let why = format!("the server answered {status}");
     let passing = status.is_server_error()
         || matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// What is wanted in an OSIE: one `[osie.NAME]` table.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipe {
     /// Its name: `default` is what a profile names that names nothing.
     pub name: String,
@@ -34,7 +34,8 @@ pub struct Recipe {
 }
 
 /// Where an OSIE's kernel comes from.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum KernelSource {
     /// Debian's signed `linux-image`.
     #[default]

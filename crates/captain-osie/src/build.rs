@@ -5,8 +5,9 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use captain_debian::{Deb, Fetched, Progress};
-use captain_model::{Arch, Artifact};
+use captain_debian::{Deb, Fetched, Fetcher, Mirrors, Progress, Tuning};
+use captain_model::Artifact;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::accounts::Accounts;
@@ -14,13 +15,16 @@ use crate::archive::{self, Format};
 use crate::error::Error;
 use crate::image::Image;
 use crate::lists::{FOLDERS, links};
+use crate::lock::Lock;
 use crate::manifest::{Manifest, PackageRef};
 use crate::modules::groups::Groups;
 use crate::modules::tables::tables;
 use crate::options::BuildOptions;
-use crate::overlay;
-use crate::plan::{OverlaySource, Plan, Step};
+use crate::overlay::OverlaySource;
+use crate::plan::{Plan, Step};
 use crate::relay::blocking;
+use crate::sizes::Sizes;
+use crate::spdx;
 use crate::tree::{Content, Entry, Node};
 
 /// What the manifest calls files that this builder made itself.
@@ -39,18 +43,39 @@ pub async fn build(
 ) -> Result<Manifest, Error> {
     options.check()?;
     fs::create_dir_all(out).map_err(Error::io(out))?;
-    let fetched = plan.archive.fetch(plan.resolution.packages(), progress).await?;
-    let names = plan.resolution.packages().map(|package| package.name.clone());
+    let fetched = fetch(&plan.lock.packages, &plan.mirrors, options, progress).await?;
+    let names = plan.lock.packages.iter().map(|package| package.name.clone());
     let runner = Runner {
         image: Image::new(&options.cache)?,
         debs: names.zip(fetched).collect(),
-        arch: plan.arch,
-        date: plan.source_date,
         out: out.to_owned(),
         manifest: empty_manifest(plan, options),
+        lock: plan.lock.clone(),
     };
     let steps = plan.steps.clone();
     blocking(progress, move |progress| runner.run(&steps, progress)).await
+}
+
+/// Gets packages of a lock from the cache or from `mirrors`.
+pub(crate) async fn fetch(
+    packages: &[PackageRef],
+    mirrors: &Mirrors,
+    options: &BuildOptions,
+    progress: &dyn Progress,
+) -> Result<Vec<Fetched>, Error> {
+    let fetcher = Fetcher::new(options.cache.join("debian"), options.offline, Tuning::default())?;
+    let items: Vec<_> = packages.iter().map(|package| package.item(mirrors)).collect();
+    fetcher.fetch(&items, progress).await.map_err(|error| match error {
+        captain_debian::Error::Gone { url } => {
+            match packages.iter().find(|package| url.ends_with(&package.path)) {
+                Some(PackageRef { name, version, .. }) => {
+                    Error::Gone { package: name.clone(), version: version.clone(), url }
+                }
+                None => captain_debian::Error::Gone { url }.into(),
+            }
+        }
+        other => other.into(),
+    })
 }
 
 fn empty_manifest(plan: &Plan, options: &BuildOptions) -> Manifest {
@@ -62,8 +87,8 @@ fn empty_manifest(plan: &Plan, options: &BuildOptions) -> Manifest {
         level: options.level,
         debug: options.debug,
         kernel: String::new(),
-        releases: plan.archive.releases().to_vec(),
-        packages: plan.resolution.selected().map(PackageRef::of).collect(),
+        releases: plan.lock.releases.clone(),
+        packages: plan.lock.packages.clone(),
         modules: Vec::new(),
         units: Vec::new(),
         overlay: Vec::new(),
@@ -74,10 +99,9 @@ fn empty_manifest(plan: &Plan, options: &BuildOptions) -> Manifest {
 struct Runner {
     image: Image,
     debs: BTreeMap<String, Fetched>,
-    arch: Arch,
-    date: u64,
     out: PathBuf,
     manifest: Manifest,
+    lock: Lock,
 }
 
 impl Runner {
@@ -166,13 +190,7 @@ impl Runner {
     }
 
     fn overlay(&mut self, source: &OverlaySource) -> Result<String, Error> {
-        let (name, files) = match source {
-            OverlaySource::Embedded => (format!("{} {BUILDER}", overlay::NAME), overlay::embedded()?),
-            OverlaySource::Folder(folder) => {
-                (format!("{} {}", overlay::NAME, folder.display()), overlay::folder(folder)?)
-            }
-        };
-        let laid = self.image.lay(&name, files)?;
+        let laid = self.image.lay(&source.name(), source.files()?)?;
         let note = format!("{} files", laid.len());
         self.manifest.overlay.extend(laid);
         Ok(note)
@@ -235,8 +253,8 @@ impl Runner {
     }
 
     fn write(&mut self, level: i32) -> Result<String, Error> {
-        let arch = self.arch.linux();
-        let (image, format) = (&self.image, Format { level, date: self.date });
+        let arch = self.lock.arch.linux();
+        let (image, format) = (&self.image, Format { level, date: self.lock.source_date });
         let kernel = image.vmlinuz.as_deref().ok_or_else(|| Error::malformed("plan", "it has no kernel"))?;
         let initramfs = output(&self.out, &format!("initramfs-{arch}"), |file| {
             archive::write(&image.tree, &image.pool, format, file)
@@ -247,14 +265,23 @@ impl Runner {
         })?;
         let note = format!("{:.1} MB", initramfs.size as f64 / 1e6);
         self.manifest.outputs = vec![vmlinuz, initramfs];
-        let json =
-            serde_json::to_vec_pretty(&self.manifest).map_err(|error| Error::malformed("manifest", error))?;
-        output(&self.out, &format!("manifest-{arch}.json"), |mut file| {
-            file.write_all(&json).map_err(Error::io("manifest"))?;
-            Ok(file)
-        })?;
+        json(&self.out, &format!("manifest-{arch}.json"), &self.manifest)?;
+        json(&self.out, &format!("lock-{arch}.json"), &self.lock)?;
+        json(&self.out, &format!("sizes-{arch}.json"), &Sizes::of(&image.tree))?;
+        json(&self.out, &format!("sbom-{arch}.spdx.json"), &spdx::document(&self.manifest))?;
         Ok(note)
     }
+}
+
+/// Writes `folder/name` as JSON.
+pub(crate) fn json(folder: &Path, name: &str, value: &impl Serialize) -> Result<(), Error> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(|error| Error::malformed(name, error))?;
+    text.push(b'\n');
+    output(folder, name, |mut file| {
+        file.write_all(&text).map_err(Error::io(folder.join(name)))?;
+        Ok(file)
+    })
+    .map(drop)
 }
 
 /// A file that is summed while it is written.

@@ -3,6 +3,7 @@
 use std::io::Read;
 
 use captain_debian::Sha256 as Sum;
+use captain_model::Arch;
 
 use super::*;
 use crate::modules::testing::{Module, shelf};
@@ -43,10 +44,9 @@ fn small(out: &Path) -> Manifest {
     let runner = Runner {
         image,
         debs: BTreeMap::new(),
-        arch: Arch::Amd64,
-        date: 1_700_000_000,
         out: out.to_owned(),
         manifest: manifest(),
+        lock: crate::lock::testing::lock(),
     };
     let steps = [
         Step::Modules { wanted: vec!["virtio_net".to_owned()] },
@@ -125,7 +125,11 @@ fn two_builds_in_two_folders_give_the_same_bytes_and_leave_nothing_else() {
         names.sort();
         names
     };
-    assert_eq!(list(one.path()), ["initramfs-x86_64", "manifest-x86_64.json", "vmlinuz-x86_64"]);
+    let expected = ["initramfs", "lock", "manifest", "sbom", "sizes", "vmlinuz"];
+    assert_eq!(list(one.path()).len(), expected.len());
+    for (name, start) in list(one.path()).iter().zip(expected) {
+        assert!(name.to_string_lossy().starts_with(&format!("{start}-x86_64")), "{name:?}");
+    }
     for name in list(one.path()) {
         assert_eq!(
             fs::read(one.path().join(&name)).unwrap(),

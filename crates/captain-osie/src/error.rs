@@ -75,6 +75,20 @@ pub enum Error {
         /// What, and the way out.
         what: String,
     },
+    /// A package of the lock is no longer to be had.
+    #[error(
+        "the mirror no longer has {package} {version} ({url}), which the lock names: renew the lock with \
+         --update, or get the file from a bundle (--from-bundle) or a mirror that keeps old states (`mirror` \
+         under [osie])"
+    )]
+    Gone {
+        /// Its name.
+        package: String,
+        /// The version that the lock names.
+        version: String,
+        /// Where it should have been.
+        url: String,
+    },
     /// zstd's level is out of range.
     #[error("level {0} is not between 1 and 22")]
     Level(i32),

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use captain_debian::{Deb, EntryKind, Sha256};
+use captain_debian::{Deb, EntryKind};
 
 use crate::error::Error;
 use crate::modules::Shelf;
@@ -116,12 +116,8 @@ impl Image {
     /// They clash with it.
     pub(crate) fn lay(&mut self, name: &str, files: Vec<OverlayFile>) -> Result<Vec<Laid>, Error> {
         let from: Arc<str> = name.into();
-        let mut laid = Vec::new();
+        let laid = Laid::of(name, &files);
         for OverlayFile { path, node, mode } in files {
-            if let Node::File(content) = &node {
-                let sha256 = Sha256::of(&self.bytes(content)?);
-                laid.push(Laid { path: path.clone(), sha256, from: name.to_owned() });
-            }
             self.tree.insert(&path, Entry::new(node, mode, &from))?;
         }
         Ok(laid)

@@ -1,16 +1,20 @@
-//! The OSIE builder: recipe -> plan -> initramfs and kernel.
+//! The OSIE builder: recipe -> lock -> plan -> initramfs and kernel.
 //!
-//! [`plan`] turns a recipe into a list of [`Step`]s; [`build`] executes it. No root rights, no chroot, no
-//! maintainer scripts: packages are verified, unpacked as streams into a tree in memory, finished by the builder
+//! [`lock`](lock()) asks the archive and pins every input of a recipe by its SHA-256; [`plan`](plan()) turns recipe
+//! and lock into a list of [`Step`]s; [`build`](build()) executes it. One lock gives one image, to the byte.
+//!
+//! No root rights, no chroot, no maintainer scripts: packages are verified, unpacked as streams into a tree in memory, finished by the builder
 //! itself (accounts, certificates, module indices, enabled units) and written as one zstd-compressed cpio.
 
 mod accounts;
 mod archive;
 mod build;
+mod bundle;
 mod error;
 mod image;
 mod lists;
 mod loaders;
+pub mod lock;
 pub mod manifest;
 mod modules;
 mod options;
@@ -19,13 +23,18 @@ pub mod plan;
 mod pool;
 mod relay;
 mod rules;
+pub mod sizes;
+mod spdx;
 mod tree;
 mod units;
 
 pub use build::build;
+pub use bundle::{Unbundled, bundle, unbundle};
 pub use error::Error;
 pub use loaders::loaders;
+pub use lock::{Changes, Lock, LockFile, lock};
 pub use manifest::{Manifest, PackageRef};
 pub use options::BuildOptions;
-pub use overlay::Laid;
+pub use overlay::{Laid, OverlaySource};
 pub use plan::{Plan, Step, plan};
+pub use sizes::Sizes;

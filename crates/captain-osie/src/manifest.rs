@@ -1,8 +1,8 @@
 //! What is in a built image, and where it is from: one JSON file beside it.
 
-use captain_debian::{Sha256, Why};
+use captain_debian::{Item, Mirrors, Package, Selected, Sha256, Why};
 use captain_model::{Arch, Artifact};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::overlay::Laid;
 
@@ -37,8 +37,8 @@ pub struct Manifest {
     pub outputs: Vec<Artifact>,
 }
 
-/// A package of an image.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A package of an image, and where it is to be had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PackageRef {
     /// Its name.
     pub name: String,
@@ -46,27 +46,55 @@ pub struct PackageRef {
     pub version: String,
     /// Its architecture: `amd64`, `arm64` or `all`.
     pub arch: String,
+    /// The suite that it was found in: `trixie`, `trixie-security`.
+    pub suite: String,
+    /// Path of the .deb below the mirror's base.
+    pub path: String,
     /// SHA-256 of the .deb.
     pub sha256: Sha256,
     /// Size of the .deb in bytes.
     pub size: u64,
+    /// Source package and its version: `containerd 1.7.24~ds1-6`.
+    pub source: String,
     /// Who asked for it.
     pub why: String,
 }
 
 impl PackageRef {
-    pub(crate) fn of(selected: &captain_debian::Selected) -> Self {
-        let package = &selected.package;
+    pub(crate) fn of(package: &Package, why: String) -> Self {
         Self {
             name: package.name.clone(),
             version: package.version.to_string(),
             arch: package.arch.clone(),
+            suite: package.origin.suite.clone(),
+            path: package.filename.clone(),
             sha256: package.sha256,
             size: package.size,
-            why: match &selected.why {
-                Why::Wanted => "wanted".to_owned(),
-                Why::Needed { by, dependency } => format!("{by} needs {dependency}"),
-            },
+            source: format!("{} {}", package.source.0, package.source.1),
+            why,
         }
+    }
+
+    pub(crate) fn of_selected(selected: &Selected) -> Self {
+        let why = match &selected.why {
+            Why::Wanted => "wanted".to_owned(),
+            Why::Needed { by, dependency } => format!("{by} needs {dependency}"),
+        };
+        Self::of(&selected.package, why)
+    }
+
+    /// The file's own name: `name_version_arch.deb`.
+    pub fn file_name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    /// What to fetch: security fixes from the mirrors that have those, all else from the others.
+    pub(crate) fn item(&self, mirrors: &Mirrors) -> Item {
+        let security = self.suite.ends_with("-security");
+        let (first, second) =
+            if security { (&mirrors.security, &mirrors.main) } else { (&mirrors.main, &mirrors.security) };
+        // A mirror with everything under one roof is good for both.
+        let urls = first.iter().chain(second).map(|mirror| format!("{mirror}/{}", self.path)).collect();
+        Item { name: self.file_name().to_owned(), urls, size: self.size, sha256: self.sha256 }
     }
 }

@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use captain_debian::Sha256;
-use serde::Serialize;
+use captain_model::Recipe;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::image::plain_mode;
-use crate::tree::Node;
+use crate::options::BuildOptions;
+use crate::tree::{Content, Node};
 
 /// What the origins of overlay files start with.
 pub(crate) const NAME: &str = "overlay";
@@ -27,15 +29,80 @@ pub(crate) struct OverlayFile {
     pub(crate) mode: u32,
 }
 
-/// A file of an overlay, as the manifest names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+/// A file or link of an overlay, as the manifest names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Laid {
     /// Path in the image.
     pub path: String,
-    /// SHA-256 of the content.
+    /// SHA-256 of the content, or of where the link leads.
     pub sha256: Sha256,
-    /// Which overlay.
+    /// Permission bits.
+    pub mode: u32,
+    /// Which overlay: its folder's name, without where that lies.
     pub from: String,
+}
+
+impl Laid {
+    /// What `files` of the overlay called `name` lay down.
+    pub(crate) fn of(name: &str, files: &[OverlayFile]) -> Vec<Self> {
+        let sum = |file: &OverlayFile| match &file.node {
+            Node::File(content) => match &**content {
+                Content::Bytes(bytes) => Some(Sha256::of(bytes)),
+                // Overlays are read into memory.
+                Content::Pooled(_) => None,
+            },
+            Node::Symlink(target) => Some(Sha256::of(target.as_bytes())),
+            Node::Directory | Node::CharDevice { .. } | Node::BlockDevice { .. } | Node::Fifo => None,
+        };
+        let laid = |file: &OverlayFile| {
+            let (path, mode) = (file.path.clone(), file.mode);
+            sum(file).map(|sha256| Self { path, sha256, mode, from: name.to_owned() })
+        };
+        let mut all: Vec<_> = files.iter().filter_map(laid).collect();
+        // The program and a folder list the same files in different orders.
+        all.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        all
+    }
+}
+
+/// Where an overlay is from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OverlaySource {
+    /// captaind's own, from the program.
+    Embedded,
+    /// A folder.
+    Folder(PathBuf),
+}
+
+impl OverlaySource {
+    /// captaind's own or what replaces it, then the recipe's: in the order in which they are laid.
+    pub(crate) fn all(recipe: &Recipe, options: &BuildOptions) -> Vec<Self> {
+        let own = options.overlay_dir.clone().map_or(Self::Embedded, Self::Folder);
+        std::iter::once(own).chain(recipe.overlay.iter().cloned().map(Self::Folder)).collect()
+    }
+
+    /// What it is called, on every machine alike.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Embedded => format!("{NAME} captaind"),
+            Self::Folder(folder) => {
+                let last = folder.file_name().unwrap_or(folder.as_os_str());
+                format!("{NAME} {}", last.to_string_lossy())
+            }
+        }
+    }
+
+    /// Its files.
+    ///
+    /// # Errors
+    /// As [`embedded`] and [`folder`].
+    pub(crate) fn files(&self) -> Result<Vec<OverlayFile>, Error> {
+        match self {
+            Self::Embedded => embedded(),
+            Self::Folder(path) => folder(path),
+        }
+    }
 }
 
 /// captaind's own overlay, from the program itself.
@@ -142,6 +209,7 @@ mod tests {
             [Laid {
                 path: "etc/x".to_owned(),
                 sha256: Sha256::of(two.display().to_string().as_bytes()),
+                mode: 0o755,
                 from: "overlay two".to_owned()
             }]
         );

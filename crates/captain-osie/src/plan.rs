@@ -1,19 +1,21 @@
 //! What a build would do: a list of steps that can be printed, and that the builder executes as it stands.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use captain_debian::archive::Options;
-use captain_debian::{Archive, Mirrors, Progress, Request, Resolution};
+use captain_debian::{Mirrors, Request};
 use captain_model::{Arch, KernelSource, Recipe, Timestamp};
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::lists::Packages;
+use crate::lock::Lock;
 use crate::manifest::PackageRef;
 use crate::modules::groups::Groups;
 use crate::options::BuildOptions;
+use crate::overlay::{Laid, OverlaySource};
 
 /// Everything that a build needs to know; see [`plan`].
 #[derive(Debug, Serialize)]
@@ -28,10 +30,13 @@ pub struct Plan {
     pub source_date: u64,
     /// What is done, in this order.
     pub steps: Vec<Step>,
+    /// Exactly which inputs.
     #[serde(skip)]
-    pub(crate) resolution: Resolution,
+    pub lock: Lock,
     #[serde(skip)]
-    pub(crate) archive: Archive,
+    pub(crate) overlays: Vec<OverlaySource>,
+    #[serde(skip)]
+    pub(crate) mirrors: Mirrors,
 }
 
 /// One piece of work.
@@ -91,39 +96,48 @@ pub enum Step {
     },
 }
 
-/// Where an overlay is from.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OverlaySource {
-    /// captaind's own, from the program.
-    Embedded,
-    /// A folder.
-    Folder(PathBuf),
-}
-
-/// Plans the image that `recipe` describes. Writes nothing but the archive's indices in the cache.
+/// Plans the image that `recipe` describes and `lock` pins. Only the overlays are read anew: whoever works on
+/// them need not renew the lock.
 ///
 /// # Errors
-/// What is not supported, a package that does not exist or cannot be met, an archive that does not verify.
-pub async fn plan(recipe: &Recipe, options: &BuildOptions, progress: &dyn Progress) -> Result<Plan, Error> {
+/// What is not supported; a lock of something else; an overlay that cannot be read.
+pub fn plan(recipe: &Recipe, lock: &Lock, options: &BuildOptions) -> Result<Plan, Error> {
     options.check()?;
     check(recipe)?;
-    let archive = Archive::open(archive_options(recipe, options)?, progress).await?;
-    let request = request(recipe, options)?;
-    let resolution = archive.resolve(&request)?;
+    if !lock.fits(recipe, options)? {
+        return Err(Error::malformed("lock", format!("it is not of osie `{}` as it stands", recipe.name)));
+    }
+    let mut lock = lock.clone();
+    lock.level = options.level;
+    lock.overlay = overlay(recipe, options)?;
+    // Offline nothing is asked for: then a machine without apt will do.
+    let mirrors = match mirrors(recipe) {
+        Err(_) if options.offline => Mirrors::default(),
+        mirrors => mirrors?,
+    };
     Ok(Plan {
         name: recipe.name.clone(),
         arch: options.arch,
         suite: recipe.suite.clone(),
-        source_date: source_date(&archive)?,
-        steps: steps(recipe, options, &resolution)?,
-        resolution,
-        archive,
+        source_date: lock.source_date,
+        steps: steps(recipe, options, &lock),
+        overlays: OverlaySource::all(recipe, options),
+        lock,
+        mirrors,
     })
 }
 
+/// Everything that the overlays lay down.
+pub(crate) fn overlay(recipe: &Recipe, options: &BuildOptions) -> Result<Vec<Laid>, Error> {
+    let mut laid = Vec::new();
+    for source in OverlaySource::all(recipe, options) {
+        laid.extend(Laid::of(&source.name(), &source.files()?));
+    }
+    Ok(laid)
+}
+
 /// What this builder does not do yet.
-fn check(recipe: &Recipe) -> Result<(), Error> {
+pub fn check(recipe: &Recipe) -> Result<(), Error> {
     let unsupported = |what: String| Err(Error::Unsupported { what });
     match &recipe.kernel {
         KernelSource::Debian => {}
@@ -155,11 +169,16 @@ fn check(recipe: &Recipe) -> Result<(), Error> {
     }
 }
 
-pub(crate) fn archive_options(recipe: &Recipe, options: &BuildOptions) -> Result<Options, Error> {
-    let mirrors = match &recipe.mirror {
+/// The recipe's mirror, or those of this machine's apt.
+pub(crate) fn mirrors(recipe: &Recipe) -> Result<Mirrors, Error> {
+    Ok(match &recipe.mirror {
         Some(url) => Mirrors::explicit(url),
         None => Mirrors::of_apt(Path::new("/etc/apt"))?,
-    };
+    })
+}
+
+pub(crate) fn archive_options(recipe: &Recipe, options: &BuildOptions) -> Result<Options, Error> {
+    let mirrors = mirrors(recipe)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = Timestamp::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
     let mut wanted = Options::new(mirrors, &recipe.suite, options.arch, options.cache.join("debian"), now);
@@ -171,7 +190,7 @@ pub(crate) fn archive_options(recipe: &Recipe, options: &BuildOptions) -> Result
     Ok(wanted)
 }
 
-fn request(recipe: &Recipe, options: &BuildOptions) -> Result<Request, Error> {
+pub(crate) fn request(recipe: &Recipe, options: &BuildOptions) -> Result<Request, Error> {
     let lists = Packages::ours()?;
     let mut wanted = lists.section("base").to_vec();
     wanted.push(kernel_package(options.arch));
@@ -188,50 +207,29 @@ fn request(recipe: &Recipe, options: &BuildOptions) -> Result<Request, Error> {
 }
 
 /// The package that always depends on the newest kernel.
-fn kernel_package(arch: Arch) -> String {
+pub(crate) fn kernel_package(arch: Arch) -> String {
     format!("linux-image-{}", arch.debian())
 }
 
-/// `SOURCE_DATE_EPOCH`, or the date of the newest release file.
-fn source_date(archive: &Archive) -> Result<u64, Error> {
-    match std::env::var("SOURCE_DATE_EPOCH") {
-        Ok(text) => text.parse().map_err(|_| {
-            Error::malformed("SOURCE_DATE_EPOCH", format!("`{text}` is not a number of seconds"))
-        }),
-        Err(_) => {
-            Ok(archive.releases().iter().map(|release| release.date.as_millis() / 1000).max().unwrap_or(0))
-        }
-    }
-}
-
-fn steps(recipe: &Recipe, options: &BuildOptions, resolution: &Resolution) -> Result<Vec<Step>, Error> {
+fn steps(recipe: &Recipe, options: &BuildOptions, lock: &Lock) -> Vec<Step> {
     let meta = kernel_package(options.arch);
-    let kernel = resolution
-        .packages()
-        .map(|package| &package.name)
-        .find(|name| name.starts_with("linux-image-") && **name != meta);
-    let kernel = kernel.cloned().ok_or_else(|| Error::malformed(&meta, "it does not depend on a kernel"))?;
-    let (first, others): (Vec<_>, Vec<_>) = resolution
-        .packages()
+    let (first, others): (Vec<_>, Vec<_>) = lock
+        .packages
+        .iter()
         .map(|package| package.name.clone())
-        .filter(|name| *name != kernel && *name != meta)
+        .filter(|name| *name != lock.kernel && *name != meta)
         // Its links (/lib is usr/lib) have to be there before anything that goes through them.
         .partition(|name| name == "base-files");
     let mut modules = vec![Groups::BASE.to_owned()];
     modules.extend(recipe.modules.iter().cloned());
     let mut steps = vec![
-        Step::Fetch { packages: resolution.selected().map(PackageRef::of).collect() },
+        Step::Fetch { packages: lock.packages.clone() },
         Step::Unpack { packages: first.into_iter().chain(others).collect() },
-        Step::Kernel { package: kernel },
+        Step::Kernel { package: lock.kernel.clone() },
         Step::Modules { wanted: modules },
         Step::Skeleton,
-        Step::Overlay {
-            source: options.overlay_dir.clone().map_or(OverlaySource::Embedded, OverlaySource::Folder),
-        },
     ];
-    steps.extend(
-        recipe.overlay.iter().map(|folder| Step::Overlay { source: OverlaySource::Folder(folder.clone()) }),
-    );
+    steps.extend(OverlaySource::all(recipe, options).into_iter().map(|source| Step::Overlay { source }));
     let mut services = recipe.services.clone();
     if !recipe.ssh_authorized_keys.is_empty() {
         steps.push(Step::SshKeys { keys: recipe.ssh_authorized_keys.clone() });
@@ -250,7 +248,7 @@ fn steps(recipe: &Recipe, options: &BuildOptions, resolution: &Resolution) -> Re
             files: ["vmlinuz", "initramfs"].map(|file| format!("{file}-{arch}")).to_vec(),
         },
     ]);
-    Ok(steps)
+    steps
 }
 
 impl fmt::Display for Plan {

@@ -74,7 +74,10 @@ Examples:
 const BUILD_EXAMPLE: &str = "\
 Examples:
   captaind build -o out                        vmlinuz-x86_64, initramfs-x86_64 and their manifest in out/
-  captaind build --profile rack --level 19     the OSIE that profile `rack` names, as small as it gets";
+  captaind build --profile rack --level 19     the OSIE that profile `rack` names, as small as it gets
+  captaind build --arch amd64,arm64            for both, wherever it is built
+  captaind build --update                      renew the lock and say which packages changed
+  captaind build --bundle site.tar             lock and inputs, for `captaind build --from-bundle site.tar`";
 
 const PLAN_EXAMPLE: &str = "Example: captaind plan --json | jq '.packages[].name'";
 
@@ -153,6 +156,15 @@ pub(crate) struct BuildArgs {
     /// Where the image goes [default: the cache, where `serve` looks for it]
     #[arg(short, long, value_name = "DIR", env = "CAPTAIND_OUTPUT")]
     pub(crate) output: Option<PathBuf>,
+    /// Renew the lock: take the packages that the mirror has now, and print what changed
+    #[arg(long, env = "CAPTAIND_UPDATE", conflicts_with = "from_bundle")]
+    pub(crate) update: bool,
+    /// Write the lock and all inputs to a file for a place without a network, and build nothing
+    #[arg(long, value_name = "FILE", conflicts_with = "from_bundle")]
+    pub(crate) bundle: Option<PathBuf>,
+    /// Build what is in a bundle, without a network
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["arch", "debug"])]
+    pub(crate) from_bundle: Option<PathBuf>,
     /// Print the manifest as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -162,6 +174,9 @@ pub(crate) struct BuildArgs {
 pub(crate) struct PlanArgs {
     #[command(flatten)]
     pub(crate) recipe: RecipeArgs,
+    /// Plan with the packages that the mirror has now, and print what `build --update` would change
+    #[arg(long, env = "CAPTAIND_UPDATE")]
+    pub(crate) update: bool,
     /// Print the plan as JSON
     #[arg(long)]
     pub(crate) json: bool,

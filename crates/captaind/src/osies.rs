@@ -1,13 +1,15 @@
 //! Which OSIEs the profiles need, and building those that are not there.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use captain_config::Config;
 use captain_debian::Progress;
 use captain_model::{Arch, Recipe};
-use captain_osie::{BuildOptions, Manifest};
+use captain_osie::{BuildOptions, Error, Lock, LockFile, Manifest, Plan};
 
+use crate::configuration::Loaded;
 use crate::exit::Failure;
 use crate::paths;
 
@@ -31,23 +33,100 @@ pub(crate) fn is_built(folder: &Path, arch: Arch) -> bool {
     ["vmlinuz", "initramfs"].iter().all(|kind| folder.join(format!("{kind}-{}", arch.linux())).exists())
 }
 
-/// Plans and builds one OSIE into `output`.
+/// An OSIE to be built.
+#[derive(Debug)]
+pub(crate) struct Wish<'a> {
+    pub(crate) recipe: &'a Recipe,
+    /// How to build; `level` only counts where no lock says otherwise.
+    pub(crate) options: BuildOptions,
+    /// zstd's level, where the user names one.
+    pub(crate) level: Option<i32>,
+    /// The file that its lock is kept in.
+    pub(crate) locks: PathBuf,
+    /// Make a new lock even where the old one would do.
+    pub(crate) update: bool,
+}
+
+/// What is built, and what was built the last time.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    pub(crate) plan: Plan,
+    pub(crate) options: BuildOptions,
+    /// The lock that was kept before.
+    pub(crate) was: Option<Lock>,
+}
+
+/// Where locks are kept: beside the configuration that the recipe is from (`captaind.lock` for `captaind.toml`),
+/// or where nothing is configured, with the built OSIE.
+pub(crate) fn lock_file(config: Option<&Path>, cache: &Path, name: &str) -> PathBuf {
+    match config {
+        Some(path) => path.with_extension("lock"),
+        None => paths::osie(cache, name).join("captaind.lock"),
+    }
+}
+
+/// Plans from the lock that is kept, where it still fits the recipe, else from what the archive has today.
+pub(crate) async fn plan(wish: &Wish<'_>, progress: &dyn Progress) -> Result<Planned, Failure> {
+    let recipe = wish.recipe;
+    let mut options = wish.options.clone();
+    let was = LockFile::read(&wish.locks).map_err(failure)?.get(&recipe.name, &options).cloned();
+    let fits = |lock: &Lock| lock.fits(recipe, &options);
+    let kept = match &was {
+        Some(lock) if !wish.update && fits(lock).map_err(failure)? => Some(lock.clone()),
+        Some(_) | None => None,
+    };
+    let level = wish.level.or(was.as_ref().map(|lock| lock.level));
+    options.level = level.unwrap_or(options.level);
+    let lock = match kept {
+        Some(lock) => lock,
+        None => captain_osie::lock(recipe, &options, progress).await.map_err(failure)?,
+    };
+    let plan = captain_osie::plan(recipe, &lock, &options).map_err(failure)?;
+    Ok(Planned { plan, options, was })
+}
+
+/// Keeps the lock of what was built. A folder that must not be written (a configuration that others own) is told,
+/// not a failure: what was built is whole.
+pub(crate) fn keep(locks: &Path, lock: &Lock) -> Result<(), Failure> {
+    let mut file = LockFile::read(locks).map_err(failure)?;
+    let before = file.clone();
+    file.put(lock.clone());
+    if file == before {
+        return Ok(());
+    }
+    match file.write(locks) {
+        Err(Error::Io { source, .. }) if is_forbidden(source.kind()) => {
+            tracing::warn!("the lock is not kept in {}: {source}", locks.display());
+            Ok(())
+        }
+        written => written.map_err(failure),
+    }
+}
+
+fn is_forbidden(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+}
+
+/// Plans and builds one OSIE into `output`, and keeps its lock.
 pub(crate) async fn build(
-    recipe: &Recipe,
-    options: &BuildOptions,
+    wish: &Wish<'_>,
     output: &Path,
     progress: &dyn Progress,
-) -> Result<Manifest, Failure> {
-    let plan = captain_osie::plan(recipe, options, progress).await.map_err(failure)?;
-    captain_osie::build(&plan, options, output, progress).await.map_err(failure)
+) -> Result<(Manifest, Planned), Failure> {
+    let planned = plan(wish, progress).await?;
+    let built = captain_osie::build(&planned.plan, &planned.options, output, progress).await;
+    let manifest = built.map_err(failure)?;
+    keep(&wish.locks, &planned.plan.lock)?;
+    Ok((manifest, planned))
 }
 
 /// 69 where the mirror is not available, 64 where the recipe asks for what there is not, else 1.
 pub(crate) fn failure(error: captain_osie::Error) -> Failure {
     use captain_debian::Error as Archive;
-    use captain_osie::Error;
     match error {
-        Error::Archive(Archive::Download { .. } | Archive::NoMirror { .. }) => Failure::unavailable(error),
+        Error::Archive(Archive::Download { .. } | Archive::Gone { .. } | Archive::NoMirror { .. }) => {
+            Failure::unavailable(error)
+        }
         Error::UnknownModule { .. }
         | Error::UnknownUnit { .. }
         | Error::Unsupported { .. }
@@ -58,24 +137,45 @@ pub(crate) fn failure(error: captain_osie::Error) -> Failure {
 
 /// Builds every OSIE that a profile names and the cache lacks.
 pub(crate) async fn build_missing(
-    config: &Config,
+    loaded: &Loaded,
     cache: &Path,
     progress: &dyn Progress,
 ) -> Result<(), Failure> {
-    for recipe in missing(config, cache, Arch::Amd64) {
-        let options = BuildOptions::new(Arch::Amd64, cache);
-        build(recipe, &options, &paths::osie(cache, &recipe.name), progress).await?;
+    for recipe in missing(&loaded.config, cache, Arch::Amd64) {
+        let wish = Wish {
+            recipe,
+            options: BuildOptions::new(Arch::Amd64, cache),
+            level: None,
+            locks: lock_file(loaded.path.as_deref(), cache, &recipe.name),
+            update: false,
+        };
+        build(&wish, &paths::osie(cache, &recipe.name), progress).await?;
     }
     Ok(())
 }
 
 /// The folder of boot loaders, fetched and verified where it is not there.
 pub(crate) async fn loaders(
-    config: &Config,
+    loaded: &Loaded,
     cache: &Path,
     progress: &dyn Progress,
-) -> Result<std::path::PathBuf, Failure> {
-    let recipe = config.recipes.get("default").cloned().unwrap_or_else(|| Recipe::new("default"));
+) -> Result<PathBuf, Failure> {
+    let recipe = loaded.config.recipes.get("default").cloned().unwrap_or_else(|| Recipe::new("default"));
     let options = BuildOptions::new(Arch::Amd64, cache);
-    captain_osie::loaders(&recipe, &options, progress).await.map_err(failure)
+    let locks = LockFile::read(&lock_file(loaded.path.as_deref(), cache, &recipe.name)).map_err(failure)?;
+    let lock = locks.get(&recipe.name, &options);
+    captain_osie::loaders(&recipe, lock, &options, progress).await.map_err(failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_lies_beside_its_configuration_or_with_the_osie() {
+        let cache = Path::new("/c");
+        let beside = lock_file(Some(Path::new("/etc/captaind/captaind.toml")), cache, "default");
+        assert_eq!(beside, Path::new("/etc/captaind/captaind.lock"));
+        assert_eq!(lock_file(None, cache, "slim"), Path::new("/c/osie/slim/captaind.lock"));
+    }
 }

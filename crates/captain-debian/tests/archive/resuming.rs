@@ -125,7 +125,7 @@ async fn a_file_that_is_not_there_is_not_asked_for_again() {
     let scene = Scene::new().await;
     scene.world.server.remove(&scene.path);
     let error = scene.fetch().await.unwrap_err().to_string();
-    assert!(error.contains(&scene.path) && error.contains("404"), "{error}");
+    assert!(error.contains(&scene.path) && error.contains("has no such file"), "{error}");
     assert_eq!(scene.world.server.requests(&scene.path).len(), 1);
 }
 

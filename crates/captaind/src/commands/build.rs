@@ -2,45 +2,124 @@
 
 use std::path::Path;
 
+use captain_debian::Progress;
 use captain_model::{Arch, Recipe};
-use captain_osie::{BuildOptions, Manifest};
+use captain_osie::{BuildOptions, Manifest, Sizes};
 
 use crate::cli::{BuildArgs, PlanArgs, RecipeArgs};
 use crate::configuration::{self, Loaded};
 use crate::exit::Failure;
+use crate::osies::{Planned, Wish};
 use crate::{osies, paths, progress};
 
 pub(crate) async fn build(args: &BuildArgs) -> Result<(), Failure> {
     let loaded = configuration::load(&args.recipe.config)?;
-    let recipe = recipe(&loaded, &args.recipe)?;
     let cache = loaded.cache_dir(&args.recipe.cache);
-    let output = args.output.clone().unwrap_or_else(|| paths::osie(&cache, &recipe.name));
     let progress = progress::for_stderr();
-    let mut manifests = Vec::new();
-    for options in options(&args.recipe, &cache) {
-        let manifest = osies::build(recipe, &options, &output, progress.as_ref()).await?;
-        if !args.json {
-            print!("{}", summary(&manifest, &output));
-        }
-        manifests.push(manifest);
+    if let Some(file) = &args.from_bundle {
+        return from_bundle(args, file, &cache, progress.as_ref()).await;
     }
+    let recipe = recipe(&loaded, &args.recipe)?;
+    let wishes = wishes(&loaded, recipe, &args.recipe, args.update);
+    if let Some(file) = &args.bundle {
+        return bundle(&wishes, file, progress.as_ref()).await;
+    }
+    let mut manifests = Vec::new();
+    for wish in wishes {
+        manifests.push(one(args, &wish, &cache, progress.as_ref()).await?);
+    }
+    print_manifests(args, &manifests)
+}
+
+/// Builds one OSIE and says what it has become.
+async fn one(
+    args: &BuildArgs,
+    wish: &Wish<'_>,
+    cache: &Path,
+    progress: &dyn Progress,
+) -> Result<Manifest, Failure> {
+    let output = args.output.clone().unwrap_or_else(|| paths::osie(cache, &wish.recipe.name));
+    let (manifest, planned) = osies::build(wish, &output, progress).await?;
     if args.json {
-        println!("{}", serde_json::to_string_pretty(&manifests).map_err(Failure::failed)?);
+        return Ok(manifest);
+    }
+    print!("{}", summary(&manifest, &output));
+    print!("{}", locked(&planned, &wish.locks));
+    let sizes = output.join(format!("sizes-{}.json", manifest.arch.linux()));
+    let sizes: Sizes = serde_json::from_slice(&std::fs::read(sizes)?).map_err(Failure::failed)?;
+    print!("{sizes}");
+    Ok(manifest)
+}
+
+fn print_manifests(args: &BuildArgs, manifests: &[Manifest]) -> Result<(), Failure> {
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(manifests).map_err(Failure::failed)?);
     }
     Ok(())
+}
+
+/// Which lock it is, and what is new in it.
+fn locked(planned: &Planned, locks: &Path) -> String {
+    let Some(was) = &planned.was else {
+        return format!("locked in {}\n", locks.display());
+    };
+    let changes = planned.plan.lock.changes_since(was);
+    if changes.is_empty() {
+        return format!("as locked in {} (--update takes newer packages)\n", locks.display());
+    }
+    format!("{} is renewed:\n{changes}", locks.display())
+}
+
+/// Writes lock and inputs; builds nothing.
+async fn bundle(wishes: &[Wish<'_>], file: &Path, progress: &dyn Progress) -> Result<(), Failure> {
+    let [wish] = wishes else {
+        return Err(Failure::usage("a bundle is for one architecture: name one --arch"));
+    };
+    let planned = osies::plan(wish, progress).await?;
+    let artifact = captain_osie::bundle(&planned.plan, &planned.options, file, progress).await;
+    let artifact = artifact.map_err(osies::failure)?;
+    osies::keep(&wish.locks, &planned.plan.lock)?;
+    print!("{}", locked(&planned, &wish.locks));
+    println!("  {:>6.1} MB  {}  {}", artifact.size as f64 / 1e6, &artifact.sha256[..16], file.display());
+    Ok(())
+}
+
+/// Builds what a bundle holds: its recipe, its lock, its inputs, and no network.
+async fn from_bundle(
+    args: &BuildArgs,
+    file: &Path,
+    cache: &Path,
+    progress: &dyn Progress,
+) -> Result<(), Failure> {
+    let unbundled = captain_osie::unbundle(file, cache, progress).await.map_err(osies::failure)?;
+    let (lock, recipe) = (unbundled.lock, unbundled.recipe);
+    let locks = osies::lock_file(None, cache, &recipe.name);
+    osies::keep(&locks, &lock)?;
+    let options = BuildOptions {
+        level: lock.level,
+        offline: true,
+        debug: lock.debug,
+        overlay_dir: Some(unbundled.overlay_dir),
+        ..BuildOptions::new(lock.arch, cache)
+    };
+    let wish = Wish { recipe: &recipe, options, level: args.recipe.level, locks, update: false };
+    let manifest = one(args, &wish, cache, progress).await?;
+    print_manifests(args, &[manifest])
 }
 
 pub(crate) async fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let loaded = configuration::load(&args.recipe.config)?;
     let recipe = recipe(&loaded, &args.recipe)?;
-    let cache = loaded.cache_dir(&args.recipe.cache);
     let progress = progress::for_stderr();
-    for options in options(&args.recipe, &cache) {
-        let plan = captain_osie::plan(recipe, &options, progress.as_ref()).await.map_err(osies::failure)?;
+    for wish in wishes(&loaded, recipe, &args.recipe, args.update) {
+        let planned = osies::plan(&wish, progress.as_ref()).await?;
         if args.json {
-            println!("{}", serde_json::to_string_pretty(&plan).map_err(Failure::failed)?);
-        } else {
-            print!("{plan}");
+            println!("{}", serde_json::to_string_pretty(&planned.plan).map_err(Failure::failed)?);
+            continue;
+        }
+        print!("{}", planned.plan);
+        if let Some(was) = &planned.was {
+            print!("{}", planned.plan.lock.changes_since(was));
         }
     }
     Ok(())
@@ -77,16 +156,17 @@ fn recipe<'a>(loaded: &'a Loaded, args: &RecipeArgs) -> Result<&'a Recipe, Failu
     })
 }
 
-fn options(args: &RecipeArgs, cache: &Path) -> Vec<BuildOptions> {
-    let archs = if args.arch.is_empty() { vec![Arch::Amd64] } else { args.arch.clone() };
-    archs
-        .into_iter()
-        .map(|arch| {
-            let mut options = BuildOptions::new(arch, cache);
-            options.level = args.level.unwrap_or(options.level);
-            options.offline = args.offline;
-            options.debug = args.debug;
-            options
-        })
-        .collect()
+/// One for each architecture.
+fn wishes<'a>(loaded: &Loaded, recipe: &'a Recipe, args: &RecipeArgs, update: bool) -> Vec<Wish<'a>> {
+    let cache = loaded.cache_dir(&args.cache);
+    let locks = osies::lock_file(loaded.path.as_deref(), &cache, &recipe.name);
+    let mut archs = if args.arch.is_empty() { vec![Arch::Amd64] } else { args.arch.clone() };
+    archs.sort_unstable();
+    archs.dedup();
+    let wish = |arch| {
+        let options =
+            BuildOptions { offline: args.offline, debug: args.debug, ..BuildOptions::new(arch, &cache) };
+        Wish { recipe, options, level: args.level, locks: locks.clone(), update }
+    };
+    archs.into_iter().map(wish).collect()
 }

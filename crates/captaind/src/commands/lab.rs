@@ -45,7 +45,7 @@ fn prepare(args: &LabArgs, loaded: &Loaded) -> Result<(), Failure> {
 
 async fn prepare_files(args: &LabArgs, loaded: &Loaded, cache: &Path) -> Result<(), Failure> {
     let progress = progress::for_stderr();
-    osies::loaders(&loaded.config, cache, progress.as_ref()).await?;
+    osies::loaders(loaded, cache, progress.as_ref()).await?;
     match &args.osie {
         Some(folder) if osies::is_built(folder, Arch::Amd64) => Ok(()),
         Some(folder) => Err(Failure::usage(format!(
@@ -53,7 +53,7 @@ async fn prepare_files(args: &LabArgs, loaded: &Loaded, cache: &Path) -> Result<
             folder.display(),
             folder.display()
         ))),
-        None => osies::build_missing(&loaded.config, cache, progress.as_ref()).await,
+        None => osies::build_missing(loaded, cache, progress.as_ref()).await,
     }
 }
 

@@ -59,9 +59,9 @@ fn give_up_root(loaded: &Loaded, folders: &Folders) -> Result<(), Failure> {
 async fn prepare(loaded: &Loaded, cache: &Path) -> Result<(), Failure> {
     let progress = progress::for_stderr();
     if loaded.config.server.loaders.is_none() {
-        osies::loaders(&loaded.config, cache, progress.as_ref()).await?;
+        osies::loaders(loaded, cache, progress.as_ref()).await?;
     }
-    osies::build_missing(&loaded.config, cache, progress.as_ref()).await
+    osies::build_missing(loaded, cache, progress.as_ref()).await
 }
 
 /// SIGHUP reads the machines and profiles anew; a faulty file changes nothing.

@@ -1,0 +1,357 @@
+//! Exactly which inputs: what the first build of a recipe found, and every later one uses.
+//!
+//! A lock does not say where the inputs are from: the machine that builds has its own mirror. It pins each by
+//! its SHA-256, so a build from a lock needs neither the archive's indices nor its signatures.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use captain_debian::{Archive, Progress, Release, Resolution, Sha256};
+use captain_model::{Arch, Recipe};
+use serde::{Deserialize, Serialize};
+
+use crate::build::json;
+use crate::error::Error;
+use crate::loaders;
+use crate::manifest::PackageRef;
+use crate::options::BuildOptions;
+use crate::overlay::Laid;
+use crate::plan::{archive_options, check, kernel_package, overlay, request};
+
+/// The form of the file; another one is not read.
+const VERSION: u32 = 1;
+
+/// Everything that goes into one image.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lock {
+    /// The recipe, without what differs between machines: mirror, keyring, and where overlays lie.
+    pub recipe: Recipe,
+    /// Architecture of the image.
+    pub arch: Arch,
+    /// Whether it is a debug image.
+    pub debug: bool,
+    /// SHA-256 of all that decides which packages are taken: the recipe and captaind's own lists.
+    pub recipe_sha256: Sha256,
+    /// zstd's level of the last build.
+    pub level: i32,
+    /// Seconds since the epoch: no file of the image is younger.
+    pub source_date: u64,
+    /// The release files that were verified when the lock was made.
+    pub releases: Vec<Release>,
+    /// Name of the package with the kernel.
+    pub kernel: String,
+    /// The package with the boot loaders.
+    pub loader: Option<PackageRef>,
+    /// Packages, sorted by name.
+    pub packages: Vec<PackageRef>,
+    /// Files of overlays, in the order in which they are laid.
+    pub overlay: Vec<Laid>,
+}
+
+/// Asks the archive which packages `recipe` comes to today. Writes nothing but the archive's indices in the cache.
+///
+/// # Errors
+/// What is not supported, a package that does not exist or cannot be met, an archive that does not verify.
+pub async fn lock(recipe: &Recipe, options: &BuildOptions, progress: &dyn Progress) -> Result<Lock, Error> {
+    options.check()?;
+    check(recipe)?;
+    let archive = Archive::open(archive_options(recipe, options)?, progress).await?;
+    let resolution = archive.resolve(&request(recipe, options)?)?;
+    Ok(Lock {
+        recipe: placeless(recipe),
+        arch: options.arch,
+        debug: options.debug,
+        recipe_sha256: sum(recipe, options)?,
+        level: options.level,
+        source_date: source_date(&archive)?,
+        releases: archive.releases().to_vec(),
+        kernel: kernel(&resolution, options.arch)?,
+        loader: loaders::in_archive(&archive)?,
+        packages: resolution.selected().map(PackageRef::of_selected).collect(),
+        overlay: overlay(recipe, options)?,
+    })
+}
+
+/// The recipe as it is on every machine.
+fn placeless(recipe: &Recipe) -> Recipe {
+    Recipe { mirror: None, keyring: None, overlay: Vec::new(), ..recipe.clone() }
+}
+
+fn sum(recipe: &Recipe, options: &BuildOptions) -> Result<Sha256, Error> {
+    let request = request(recipe, options)?;
+    let decides = (placeless(recipe), options.arch, options.debug, request.wanted, request.assumed);
+    let text = serde_json::to_vec(&decides).map_err(|error| Error::malformed("recipe", error))?;
+    Ok(Sha256::of(&text))
+}
+
+fn kernel(resolution: &Resolution, arch: Arch) -> Result<String, Error> {
+    let meta = kernel_package(arch);
+    let mut names = resolution.packages().map(|package| &package.name);
+    let kernel = names.find(|name| name.starts_with("linux-image-") && **name != meta);
+    kernel.cloned().ok_or_else(|| Error::malformed(&meta, "it does not depend on a kernel"))
+}
+
+/// `SOURCE_DATE_EPOCH`, or the date of the newest release file.
+fn source_date(archive: &Archive) -> Result<u64, Error> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text.parse().map_err(|_| {
+            Error::malformed("SOURCE_DATE_EPOCH", format!("`{text}` is not a number of seconds"))
+        }),
+        Err(_) => {
+            Ok(archive.releases().iter().map(|release| release.date.as_millis() / 1000).max().unwrap_or(0))
+        }
+    }
+}
+
+impl Lock {
+    /// Whether it is a lock of this recipe as it stands.
+    ///
+    /// # Errors
+    /// captaind's own lists are damaged.
+    pub fn fits(&self, recipe: &Recipe, options: &BuildOptions) -> Result<bool, Error> {
+        Ok(self.recipe_sha256 == sum(recipe, options)?)
+    }
+
+    /// What is new in this lock against `old`.
+    pub fn changes_since(&self, old: &Self) -> Changes {
+        let by_name = |lock: &Self| -> BTreeMap<String, PackageRef> {
+            let all = lock.packages.iter().chain(&lock.loader);
+            all.map(|package| (package.name.clone(), package.clone())).collect()
+        };
+        let (mut before, mut changes) = (by_name(old), Changes::default());
+        for (name, package) in by_name(self) {
+            match before.remove(&name) {
+                None => changes.added.push(package),
+                Some(was) if was.sha256 != package.sha256 => changes.replaced.push((was, package)),
+                Some(_) => {}
+            }
+        }
+        changes.removed = before.into_values().collect();
+        changes.overlay = overlay_changes(&old.overlay, &self.overlay);
+        changes
+    }
+}
+
+/// Paths that are laid otherwise than before, sorted.
+fn overlay_changes(old: &[Laid], new: &[Laid]) -> Vec<String> {
+    let differs = |one: &[Laid], other: &[Laid]| -> Vec<String> {
+        one.iter().filter(|laid| !other.contains(laid)).map(|laid| laid.path.clone()).collect()
+    };
+    let mut paths = differs(old, new);
+    paths.append(&mut differs(new, old));
+    paths.sort();
+    paths.dedup();
+    paths
+}
+
+/// The difference between two locks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Changes {
+    /// Packages that were not there.
+    pub added: Vec<PackageRef>,
+    /// Packages that are no longer there.
+    pub removed: Vec<PackageRef>,
+    /// Packages of which another file is taken: before, now.
+    pub replaced: Vec<(PackageRef, PackageRef)>,
+    /// Files of overlays that are new, gone or different.
+    pub overlay: Vec<String>,
+}
+
+impl Changes {
+    /// Whether there is no difference.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kb = |bytes: u64| bytes as f64 / 1e3;
+        for package in &self.added {
+            writeln!(f, "  + {} {} ({:.1} kB)", package.name, package.version, kb(package.size))?;
+        }
+        for package in &self.removed {
+            writeln!(f, "  - {} {} ({:.1} kB)", package.name, package.version, kb(package.size))?;
+        }
+        for (was, is) in &self.replaced {
+            let more = kb(is.size) - kb(was.size);
+            writeln!(f, "  ~ {} {} -> {} ({more:+.1} kB)", is.name, was.version, is.version)?;
+        }
+        self.overlay.iter().try_for_each(|path| writeln!(f, "  ~ /{path} (overlay)"))
+    }
+}
+
+/// A file with locks: one for each recipe, architecture, and debug or not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockFile {
+    version: u32,
+    locks: Vec<Lock>,
+}
+
+impl Default for LockFile {
+    fn default() -> Self {
+        Self { version: VERSION, locks: Vec::new() }
+    }
+}
+
+impl LockFile {
+    /// Reads the file at `path`; where there is none, it holds no lock.
+    ///
+    /// # Errors
+    /// It cannot be read, or is of another version.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = match fs::read(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(Error::io(path)(error)),
+        };
+        let wrong = |why: String| {
+            Error::malformed(path.display().to_string(), format!("{why}: take it away to make a new lock"))
+        };
+        let file: Self = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
+        if file.version != VERSION {
+            return Err(wrong(format!("it is a lock of version {}, not {VERSION}", file.version)));
+        }
+        Ok(file)
+    }
+
+    /// The lock of the recipe `name`, whether it still fits that or not.
+    pub fn get(&self, name: &str, options: &BuildOptions) -> Option<&Lock> {
+        let key = (name, options.arch, options.debug);
+        self.locks.iter().find(|lock| key_of(lock) == key)
+    }
+
+    /// Puts `lock` in, in place of the one that it renews.
+    pub fn put(&mut self, lock: Lock) {
+        self.locks.retain(|old| key_of(old) != key_of(&lock));
+        self.locks.push(lock);
+        self.locks.sort_by(|a, b| key_of(a).cmp(&key_of(b)));
+    }
+
+    /// Writes it whole or not at all.
+    ///
+    /// # Errors
+    /// The folder cannot be written.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or_else(|| Path::new("."));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        fs::create_dir_all(folder).map_err(Error::io(folder))?;
+        json(folder, &name, self)
+    }
+}
+
+fn key_of(lock: &Lock) -> (&str, Arch, bool) {
+    (&lock.recipe.name, lock.arch, lock.debug)
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+
+    pub(crate) fn package(name: &str, version: &str) -> PackageRef {
+        let content = format!("{name} {version}");
+        PackageRef {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            arch: "amd64".to_owned(),
+            suite: "trixie".to_owned(),
+            path: format!("pool/{name}_{version}_amd64.deb"),
+            sha256: Sha256::of(content.as_bytes()),
+            size: content.len() as u64,
+            source: content,
+            why: "wanted".to_owned(),
+        }
+    }
+
+    /// A lock of the recipe `test`; its packages hold `NAME VERSION`.
+    pub(crate) fn lock() -> Lock {
+        let recipe = Recipe::new("test");
+        let options = BuildOptions::new(Arch::Amd64, "/nowhere");
+        Lock {
+            recipe_sha256: sum(&recipe, &options).unwrap(),
+            recipe,
+            arch: Arch::Amd64,
+            debug: false,
+            level: 3,
+            source_date: 1_700_000_000,
+            releases: Vec::new(),
+            kernel: "linux-image-6".to_owned(),
+            loader: Some(package("ipxe", "1")),
+            packages: vec![package("bash", "5"), package("linux-image-6", "6")],
+            overlay: Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{lock, package};
+    use super::*;
+
+    fn options() -> BuildOptions {
+        BuildOptions::new(Arch::Amd64, "/nowhere")
+    }
+
+    #[test]
+    fn a_lock_fits_its_recipe_wherever_that_is_built_and_no_other() {
+        let recipe = Recipe::new("test");
+        let elsewhere = Recipe {
+            mirror: Some("http://mirror.example/debian".to_owned()),
+            overlay: vec!["/somewhere".into()],
+            ..recipe.clone()
+        };
+        assert!(lock().fits(&recipe, &options()).unwrap());
+        assert!(lock().fits(&elsewhere, &BuildOptions { level: 19, ..options() }).unwrap());
+        let more = Recipe { packages: vec!["telegraf".to_owned()], ..recipe.clone() };
+        assert!(!lock().fits(&more, &options()).unwrap());
+        assert!(!lock().fits(&recipe, &BuildOptions { debug: true, ..options() }).unwrap());
+        assert!(!lock().fits(&recipe, &BuildOptions { arch: Arch::Arm64, ..options() }).unwrap());
+    }
+
+    #[test]
+    fn changes_name_packages_versions_sizes_and_overlay_files() {
+        let (old, mut new) = (lock(), lock());
+        assert!(new.changes_since(&old).is_empty());
+        new.packages = vec![package("bash", "5.1"), package("zstd", "1")];
+        new.overlay = Laid::of("overlay x", &[]);
+        let laid = Laid { path: "etc/x".into(), sha256: Sha256::of(b""), mode: 0o644, from: "x".into() };
+        new.overlay.push(laid);
+        let text = new.changes_since(&old).to_string();
+        assert_eq!(
+            text,
+            "  + zstd 1 (0.0 kB)\n  - linux-image-6 6 (0.0 kB)\n  ~ bash 5 -> 5.1 (+0.0 kB)\n  ~ /etc/x (overlay)\n"
+        );
+    }
+
+    #[test]
+    fn a_lock_file_holds_one_lock_for_each_recipe_and_architecture_in_one_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("captaind.lock");
+        assert_eq!(LockFile::read(&path).unwrap(), LockFile::default());
+        let arm = Lock { arch: Arch::Arm64, ..lock() };
+        let renewed = Lock { source_date: 1, ..lock() };
+        let mut file = LockFile::default();
+        for lock in [arm.clone(), lock(), renewed.clone()] {
+            file.put(lock);
+        }
+        file.write(&path).unwrap();
+        let read = LockFile::read(&path).unwrap();
+        assert_eq!(read.locks, [renewed.clone(), arm]);
+        assert_eq!(read.get("test", &options()), Some(&renewed));
+        assert_eq!(read.get("other", &options()), None);
+    }
+
+    #[test]
+    fn a_lock_file_that_cannot_be_read_says_which_and_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("captaind.lock");
+        for text in ["{", r#"{"version": 2, "locks": []}"#] {
+            fs::write(&path, text).unwrap();
+            let error = LockFile::read(&path).unwrap_err().to_string();
+            assert!(error.contains("captaind.lock") && error.contains("take it away"), "{error}");
+        }
+    }
+}
