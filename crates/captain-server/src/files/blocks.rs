@@ -7,18 +7,27 @@ use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::io::AsyncRead;
 use tokio::task::JoinHandle;
 
-use super::served::BLOCK;
+use super::served::{BLOCK, LARGE_BLOCK};
+
+/// The kernel's socket buffers take this much from us for a slow client too (`tcp_wmem` is 4 MiB at most).
+const WARM: u64 = 8 << 20;
+/// A client that is back for more within this time is quick.
+const QUICK: Duration = Duration::from_millis(20);
 
 /// What is left of a part of a file.
 #[derive(Debug)]
 pub(crate) struct Blocks {
     file: Arc<File>,
+    start: u64,
     at: u64,
+    /// When the last block was taken.
+    taken: Option<Instant>,
     end: u64,
     reading: Option<JoinHandle<io::Result<Bytes>>>,
 }
@@ -26,7 +35,7 @@ pub(crate) struct Blocks {
 impl Blocks {
     /// The bytes of `file` from `start` to before `end`.
     pub(crate) fn new(file: Arc<File>, start: u64, end: u64) -> Self {
-        Self { file, at: start, end, reading: None }
+        Self { file, start, at: start, taken: None, end, reading: None }
     }
 
     /// Bytes not taken yet.
@@ -34,17 +43,26 @@ impl Blocks {
         self.end - self.at
     }
 
-    /// The next block, of at most [`BLOCK`] bytes; empty at the end.
+    /// Large blocks for quick clients, of which there are few at one time; small ones for the others, of which
+    /// there may be thousands.
+    fn size(&self) -> usize {
+        let quick = self.taken.is_some_and(|taken| taken.elapsed() < QUICK);
+        if quick && self.at - self.start >= WARM { LARGE_BLOCK } else { BLOCK }
+    }
+
+    /// The next block; empty at the end.
     ///
     /// # Errors
     /// The disk's, or `UnexpectedEof` where the file was cut short underneath.
     pub(crate) fn poll_block(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
-        let length = usize::try_from(self.left()).map_or(BLOCK, |left| left.min(BLOCK));
+        let size = self.size();
+        let length = usize::try_from(self.left()).map_or(size, |left| left.min(size));
         if length == 0 {
             return Poll::Ready(Ok(Bytes::new()));
         }
         let block = ready!(self.poll_read_at(context, length))?;
         self.at += block.len() as u64;
+        self.taken = Some(Instant::now());
         Poll::Ready(Ok(block))
     }
 
@@ -68,16 +86,17 @@ impl Blocks {
 
 /// Reads without waiting for the disk (`RWF_NOWAIT`, preadv2(2)). `None` where it would have to.
 fn read_cached(file: &File, length: usize, at: u64) -> Option<Bytes> {
-    let mut buffer = vec![0; length];
+    let mut buffer: Vec<u8> = Vec::with_capacity(length);
     let slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: length };
     let offset = libc::c_long::try_from(at).ok()?;
-    // SAFETY: one iovec over a live buffer of its length; the offset is split into low and high word, of which
-    // 64-bit kernels use the low one.
+    // SAFETY: one iovec over a live buffer with room for its length; the offset is split into low and high word, of
+    // which 64-bit kernels use the low one.
     let got = unsafe {
         libc::syscall(libc::SYS_preadv2, file.as_raw_fd(), &raw const slice, 1, offset, 0, libc::RWF_NOWAIT)
     };
     let got = usize::try_from(got).ok().filter(|got| *got > 0)?;
-    buffer.truncate(got);
+    // SAFETY: the kernel wrote `got` bytes, at most `length`.
+    unsafe { buffer.set_len(got) };
     Some(buffer.into())
 }
 
@@ -140,6 +159,23 @@ mod tests {
             }
         }
         assert_eq!(got, content[5..content.len() - 3]);
+    }
+
+    #[tokio::test]
+    async fn a_quick_client_gets_large_blocks_and_a_slow_one_small_ones_again() {
+        let file = tempfile::tempfile().unwrap();
+        file.set_len(4 * WARM).unwrap();
+        let mut blocks = Blocks::new(Arc::new(file), 0, 4 * WARM);
+        let mut next =
+            async || std::future::poll_fn(|context| blocks.poll_block(context)).await.unwrap().len();
+        assert!(next().await <= BLOCK);
+        let mut largest = 0;
+        for _ in 0..=WARM / BLOCK as u64 {
+            largest = largest.max(next().await);
+        }
+        assert_eq!(largest, LARGE_BLOCK);
+        tokio::time::sleep(QUICK).await;
+        assert!(next().await <= BLOCK);
     }
 
     #[tokio::test]

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use captain_model::Artifact;
 use sha2::{Digest, Sha256};
 
-/// Bytes read from disk at a time.
-pub(crate) const BLOCK: usize = 64 * 1024;
+/// Bytes read from disk at a time for a client that is slow, or may be: so much is in memory for each.
+pub(crate) const BLOCK: usize = 16 * 1024;
+/// Bytes read at a time for a client that takes them at once.
+pub(crate) const LARGE_BLOCK: usize = 128 * 1024;
 
 /// A file that stays what it was when it was opened, as long as whoever replaces it renames a new one over it.
 #[derive(Clone, Debug)]

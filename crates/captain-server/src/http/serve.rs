@@ -182,6 +182,8 @@ impl Visitor {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head)
+            // One block per client waits in memory, and a request's head must fit.
+            .max_buf_size(crate::files::served::BLOCK)
             // shim's HTTP client looks for `Content-Length` in exactly this spelling (rhboot/shim#770).
             .title_case_headers(true)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
