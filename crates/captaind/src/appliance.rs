@@ -69,6 +69,10 @@ fn spec(interface: &Interface, address: Option<Ipv4Addr>) -> InterfaceSpec {
     }
 }
 
+fn route(route: &captain_config::Route) -> captain_dhcp::Route {
+    captain_dhcp::Route { network: route.network, via: route.via }
+}
+
 /// Everything the server needs to know.
 pub(crate) fn settings(
     config: Config,
@@ -79,8 +83,14 @@ pub(crate) fn settings(
     let mut settings = Settings::new(folders.state, &folders.cache, Arc::new(config.inventory.clone()));
     settings.interfaces = interfaces.iter().map(|one| spec(one, config.server.address)).collect();
     settings.http_port = config.server.http_port;
-    settings.dhcp = DhcpSettings { mode, subnets: subnets(&config, interfaces), ..DhcpSettings::default() };
-    settings.tftp = config.tftp.enabled.then(|| TftpSettings {
+    settings.dhcp = DhcpSettings {
+        mode,
+        subnets: subnets(&config, interfaces),
+        routes: config.dhcp.routes.iter().map(route).collect(),
+        share_port: config.dhcp.share_port,
+        ..DhcpSettings::default()
+    };
+    settings.tftp = config.tftp.enabled.then_some(TftpSettings {
         port: config.tftp.port,
         block_size: config.tftp.block_size,
         window_size: config.tftp.window_size,

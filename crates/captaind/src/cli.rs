@@ -37,7 +37,7 @@ pub(crate) enum Command {
     #[command(after_help = "Example: captaind check -c captaind.toml")]
     Check(CheckArgs),
     /// What would this machine be sent, and why
-    #[command(after_help = "Example: captaind explain 52:54:00:00:00:01 --firmware uefi --stage cmdline")]
+    #[command(after_help = EXPLAIN_EXAMPLE)]
     Explain(ExplainArgs),
     /// Container images that the built-in registry serves
     #[command(subcommand)]
@@ -89,6 +89,12 @@ Examples:
 
 The machines' MACs are 52:54:00:00:00:01, :02, ... in the order of --firmware, --machines of each: [[machine]]
 tables of captaind.toml apply to them. The network, 192.168.50.0/24, is the lab's own; captaind is 192.168.50.1.";
+
+const EXPLAIN_EXAMPLE: &str = "\
+Examples:
+  captaind explain 52:54:00:00:00:01 --firmware uefi --stage cmdline
+  captaind explain --pcap boot.pcap            each DHCP packet of a capture, and what captaind would do
+  captaind explain --pcap boot.pcap 52:54:00:00:00:01";
 
 /// Which configuration.
 #[derive(Args, Clone, Debug)]
@@ -248,8 +254,12 @@ pub(crate) struct CheckArgs {
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-    /// The machine's MAC address, in any spelling
-    pub(crate) mac: Mac,
+    /// The machine's MAC address, in any spelling; with --pcap, only its packets
+    #[arg(required_unless_present = "pcap")]
+    pub(crate) mac: Option<Mac>,
+    /// Capture of a network (tcpdump -w): what would captaind do about each DHCP packet in it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["firmware", "stage", "relay"])]
+    pub(crate) pcap: Option<PathBuf>,
     /// Firmware that asks
     #[arg(long, default_value = "bios")]
     pub(crate) firmware: Firmware,
@@ -396,6 +406,16 @@ mod tests {
     #[test]
     fn the_table_of_commands_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn explain_wants_a_machine_or_a_capture() {
+        let parse = |words: &str| Cli::try_parse_from(words.split(' ')).is_ok();
+        assert!(parse("captaind explain 525400000001 --firmware uefi"));
+        assert!(parse("captaind explain --pcap x.pcap"));
+        assert!(parse("captaind explain --pcap x.pcap 525400000001"));
+        assert!(!parse("captaind explain"));
+        assert!(!parse("captaind explain --pcap x.pcap --firmware uefi"));
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod interfaces;
 mod logging;
 mod osies;
 mod paths;
+mod pcap;
 mod progress;
 
 use std::process::ExitCode;

@@ -1,20 +1,28 @@
 //! `captaind explain`: the reply, the script and the command line that a machine would get.
 
+mod capture;
+
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 
 use captain_boot::{Facts, ServerFacts, Via};
 use captain_config::Config;
 use captain_dhcp::{Explanation, Question, Server, World};
-use captain_model::{Arch, BootPolicy, Cmdline, DhcpMode, Firmware, Identity, Timestamp, UnknownMachines};
+use captain_model::{
+    Arch, BootPolicy, Cmdline, DhcpMode, Firmware, Identity, Mac, Timestamp, UnknownMachines,
+};
 
-use crate::appliance;
+use crate::appliance::{self, Folders};
 use crate::cli::{ExplainArgs, ExplainStage};
 use crate::configuration;
 use crate::exit::Failure;
+use crate::interfaces::Interface;
 
 /// What is printed, part by part.
 #[derive(serde::Serialize)]
 struct Answer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    assumed: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dhcp: Option<serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -26,10 +34,20 @@ struct Answer {
 pub(crate) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let loaded = configuration::load(&args.config)?;
     let place = Place::of(&loaded.config);
+    match (&args.pcap, args.mac) {
+        (Some(file), only) => capture::run(args, &loaded.config, &place, file, only),
+        (None, Some(mac)) => machine(args, &loaded.config, &place, mac),
+        (None, None) => Err(Failure::usage("name a MAC address, or a capture with --pcap FILE")),
+    }
+}
+
+fn machine(args: &ExplainArgs, config: &Config, place: &Place, mac: Mac) -> Result<(), Failure> {
     let wants = |stage| args.stage == ExplainStage::All || args.stage == stage;
-    let told = Told::of(args, &loaded.config, &place)?;
-    let explanation = wants(ExplainStage::Dhcp).then(|| dhcp(args, &loaded.config, &place));
+    let told = Told::of(args, config, place, mac)?;
+    let settings = settings(args, config, place)?;
+    let explanation = wants(ExplainStage::Dhcp).then(|| dhcp(args, config, place, mac, settings));
     let answer = Answer {
+        assumed: assumed(args, config),
         dhcp: explanation.as_ref().map(as_json),
         script: wants(ExplainStage::Script).then_some(told.script),
         cmdline: wants(ExplainStage::Cmdline).then_some(told.cmdline),
@@ -39,7 +57,7 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<(), Failure> {
         return Ok(());
     }
     if let Some(explanation) = &explanation {
-        print!("{}", as_text(explanation));
+        print!("{}\n", as_text(explanation, answer.assumed));
     }
     for (title, text) in [("script", &answer.script), ("command line", &answer.cmdline)] {
         if let Some(text) = text {
@@ -52,55 +70,82 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<(), Failure> {
 /// Where the imagined server stands.
 pub(super) struct Place {
     local: Ipv4Addr,
-    subnets: Vec<captain_model::Subnet>,
+    /// Those that `serve` would take, the first at `local`; never empty.
+    interfaces: Vec<Interface>,
 }
 
 impl Place {
     /// The interface that `serve` would take; where there is none, the first subnet's router speaks.
     pub(super) fn of(config: &Config) -> Self {
-        let interfaces = appliance::choose_interfaces(&config.server.interfaces).unwrap_or_default();
+        let mut interfaces = appliance::choose_interfaces(&config.server.interfaces).unwrap_or_default();
         let subnets = appliance::subnets(config, &interfaces);
         let own = interfaces.first().map(|interface| interface.address);
         let inside = own.filter(|own| subnets.iter().any(|subnet| subnet.network.contains(own)));
         let router = subnets.first().map(|subnet| subnet.router.unwrap_or(subnet.network.network()));
         let local = config.server.address.or(inside).or(router).unwrap_or(Ipv4Addr::LOCALHOST);
-        Self { local, subnets }
+        match interfaces.first_mut() {
+            Some(first) => first.address = local,
+            None => interfaces.push(Interface {
+                name: "none".to_owned(),
+                index: 0,
+                address: local,
+                network: local.into(),
+            }),
+        }
+        Self { local, interfaces }
     }
 }
 
-fn arch(args: &ExplainArgs, config: &Config) -> Arch {
-    config.inventory.machine(args.mac).and_then(|machine| machine.arch).unwrap_or(Arch::Amd64)
+fn arch(mac: Mac, config: &Config) -> Arch {
+    config.inventory.machine(mac).and_then(|machine| machine.arch).unwrap_or(Arch::Amd64)
 }
 
-fn mode(args: &ExplainArgs, config: &Config) -> DhcpMode {
-    match args.mode.map_or(config.dhcp.mode, DhcpMode::from) {
+fn asked_mode(args: &ExplainArgs, config: &Config) -> DhcpMode {
+    args.mode.map_or(config.dhcp.mode, DhcpMode::from)
+}
+
+/// What is taken for granted that only a running daemon can find out.
+fn assumed(args: &ExplainArgs, config: &Config) -> Option<&'static str> {
+    (asked_mode(args, config) == DhcpMode::Auto).then_some(
+        "mode auto is taken for dynamic; where `serve` finds another DHCP server it is auto-proxy (--mode auto-proxy)",
+    )
+}
+
+/// What `serve` would tell the DHCP core.
+fn settings(args: &ExplainArgs, config: &Config, place: &Place) -> Result<captain_dhcp::Settings, Failure> {
+    let mode = match asked_mode(args, config) {
         DhcpMode::Auto => DhcpMode::Dynamic,
         mode @ (DhcpMode::Dynamic
         | DhcpMode::Reservation
         | DhcpMode::Proxy
         | DhcpMode::AutoProxy
         | DhcpMode::Disabled) => mode,
-    }
+    };
+    // Nothing is opened, so the folders do not matter.
+    let folders = Folders { state: PathBuf::new(), cache: PathBuf::new() };
+    Ok(appliance::settings(config.clone(), &place.interfaces, mode, folders)?.core(mode))
 }
 
-fn dhcp(args: &ExplainArgs, config: &Config, place: &Place) -> Explanation {
-    let settings = captain_dhcp::Settings {
-        mode: mode(args, config),
-        subnets: place.subnets.clone(),
-        http_port: config.server.http_port,
-        tftp_port: config.tftp.port,
-        ..captain_dhcp::Settings::default()
-    };
-    let server = Server::new(settings, []);
-    let world = World { inventory: &config.inventory, settled: &|_| false, loaders: &|_| true };
+/// The inventory, with every loader there and no machine done.
+fn world(config: &Config) -> World<'_> {
+    World { inventory: &config.inventory, settled: &|_| false, loaders: &|_| true }
+}
+
+fn dhcp(
+    args: &ExplainArgs,
+    config: &Config,
+    place: &Place,
+    mac: Mac,
+    settings: captain_dhcp::Settings,
+) -> Explanation {
     let question = Question {
-        mac: args.mac,
+        mac,
         firmware: args.firmware,
-        arch: arch(args, config),
+        arch: arch(mac, config),
         relay: args.relay,
         local: place.local,
     };
-    captain_dhcp::explain(&server, Timestamp::default(), &world, question)
+    captain_dhcp::explain(&Server::new(settings, []), Timestamp::default(), &world(config), question)
 }
 
 fn as_json(explanation: &Explanation) -> serde_json::Value {
@@ -120,8 +165,17 @@ fn as_json(explanation: &Explanation) -> serde_json::Value {
     })
 }
 
-fn as_text(explanation: &Explanation) -> String {
+fn as_text(explanation: &Explanation, assumed: Option<&str>) -> String {
     let mut text = format!("# dhcp\nrequest:  {}\ndecision: {}\n", explanation.request, explanation.decision);
+    if let Some(assumed) = assumed {
+        text += &format!("assumed:  {assumed}\n");
+    }
+    text + &reply_text(explanation)
+}
+
+/// Where the reply goes and what is in it, line by line.
+fn reply_text(explanation: &Explanation) -> String {
+    let mut text = String::new();
     if let Some(to) = explanation.destination {
         text += &format!("sent to:  {to} ({} bytes)\n", explanation.size);
     }
@@ -130,7 +184,7 @@ fn as_text(explanation: &Explanation) -> String {
         let why = if line.why.is_empty() { String::new() } else { format!("   ({})", line.why) };
         text += &format!("  {code:>4}  {:<24} {}{why}\n", line.name, line.value);
     }
-    text + "\n"
+    text
 }
 
 /// Script and command line, as the machine would be told; secrets masked.
@@ -140,8 +194,8 @@ struct Told {
 }
 
 impl Told {
-    fn of(args: &ExplainArgs, config: &Config, place: &Place) -> Result<Self, Failure> {
-        let identity = config.inventory.identify(args.mac);
+    fn of(args: &ExplainArgs, config: &Config, place: &Place, mac: Mac) -> Result<Self, Failure> {
+        let identity = config.inventory.identify(mac);
         if let Some(why) = refused(config, identity) {
             let script = captain_boot::local_script(identity.local_boot(), why);
             return Ok(Self { script: script.unwrap_or_default(), cmdline: format!("(none: {why})") });
@@ -151,8 +205,8 @@ impl Told {
             Firmware::Bios | Firmware::Uefi | Firmware::UefiHttp | Firmware::Ipxe => Via::Ipxe,
             Firmware::RaspberryPi | Firmware::UBoot => Via::Grub,
         };
-        let arch = arch(args, config);
-        let facts = Facts { mac: args.mac, identity, arch, boot: None, server: &server, via };
+        let arch = arch(mac, config);
+        let facts = Facts { mac, identity, arch, boot: None, server: &server, via };
         let cmdline = captain_boot::cmdline(&facts).map_err(Failure::failed)?;
         let masked = Cmdline::parse_line(&captain_boot::masked(&cmdline)).map_err(Failure::failed)?;
         Ok(Self { script: captain_boot::script(&facts, &masked), cmdline: masked.to_string() })
@@ -181,6 +235,32 @@ pub(super) fn server_facts(config: &Config, place: &Place) -> ServerFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn arguments(words: &str) -> ExplainArgs {
+        let cli = Cli::try_parse_from(format!("captaind explain {words}").split(' ')).unwrap();
+        let Command::Explain(args) = cli.command else { panic!("{words}") };
+        args
+    }
+
+    #[test]
+    fn the_core_is_told_what_serve_tells_it() {
+        let text = "[server]\naddress = \"10.0.0.2\"\nhttp_port = 8080\n[tftp]\nport = 6969\n[[dhcp.subnet]]\n\
+                    network = \"10.0.0.0/24\"\nrange = [\"10.0.0.5\", \"10.0.0.9\"]\nroutes = [{ network = \"10.9.0.0/16\", via = \"10.0.0.9\" }]\n";
+        let config = captain_config::parse(text, std::path::Path::new("")).unwrap();
+        let (args, place) = (arguments("525400000001"), Place::of(&config));
+        let told = settings(&args, &config, &place).unwrap();
+        assert_eq!(told.mode, DhcpMode::Dynamic);
+        assert!(assumed(&args, &config).unwrap().contains("auto is taken for dynamic"));
+        assert_eq!(assumed(&arguments("525400000001 --mode dynamic"), &config), None);
+        assert_eq!((told.http_port, told.tftp_port), (8080, 6969));
+        assert_eq!(told.syslog, Some(Ipv4Addr::new(10, 0, 0, 2)));
+        assert_eq!(told.routes[0].via, Ipv4Addr::new(10, 0, 0, 9));
+        let reply = dhcp(&args, &config, &place, "525400000001".parse().unwrap(), told);
+        let lines: Vec<_> = reply.lines.iter().filter_map(|line| line.code).collect();
+        assert!(lines.contains(&7), "syslog: {lines:?}");
+    }
 
     #[test]
     fn a_stranger_is_refused_where_only_listed_machines_boot() {
