@@ -79,6 +79,17 @@ impl<'a> Facts<'a> {
         self.artifact(&self.initrd_name())
     }
 
+    /// Where an iPXE script gets the kernel: from captaind, or straight from the server that the profile names, as not
+    /// every client follows a redirect.
+    pub fn kernel_url(&self) -> String {
+        self.url(&self.kernel_name())
+    }
+
+    /// Where an iPXE script gets the initramfs.
+    pub fn initrd_url(&self) -> String {
+        self.url(&self.initrd_name())
+    }
+
     /// Where this machine is told to send its syslog: its own or its profile's word before the server's, and
     /// nowhere where `syslog = false`. A host that is named without a port has syslog's own (RFC 5426).
     pub(crate) fn syslog(&self) -> Option<(String, u16)> {
@@ -91,6 +102,15 @@ impl<'a> Facts<'a> {
             None => self.server.syslog.clone()?,
         };
         Some((host, agent.syslog_port.unwrap_or(port)))
+    }
+
+    fn url(&self, file: &str) -> String {
+        let osie = self.profile().osie.trim_end_matches('/');
+        if osie.contains("://") {
+            format!("{osie}/{file}")
+        } else {
+            format!("{}{}", self.server.http_base, self.artifact(file))
+        }
     }
 
     fn artifact(&self, file: &str) -> String {

@@ -145,9 +145,9 @@ impl Templates {
             "http_base" => base.clone(),
             "syslog_host" => facts.syslog().map(|(host, _)| host).unwrap_or_default(),
             "kernel_name" => facts.kernel_name(),
-            "kernel_url" => format!("{base}{}", facts.kernel_path()),
+            "kernel_url" => facts.kernel_url(),
             "initrd_name" => facts.initrd_name(),
-            "initrd_url" => format!("{base}{}", facts.initrd_path()),
+            "initrd_url" => facts.initrd_url(),
             "cmdline" => ipxe::arguments(&cmdline.to_string()),
             other => constant(other),
         })

@@ -236,6 +236,19 @@ fn the_grub_configuration_is_the_golden_one() {
 }
 
 #[test]
+fn a_profile_on_another_server_is_fetched_there_without_a_redirect() {
+    let ((machine, mut profile), server) = (full(), server());
+    profile.osie = "http://192.0.2.9/hook/".into();
+    let inventory = inventory(machine, profile);
+    let facts = facts(&inventory, &server, FIRST);
+    let script = crate::script(&facts, &cmdline(&facts).unwrap());
+    for url in [" http://192.0.2.9/hook/vmlinuz-x86_64 ", " http://192.0.2.9/hook/initramfs-x86_64 "] {
+        assert!(script.contains(url), "{url} is missing in\n{script}");
+    }
+    assert!(!script.contains("/osie/"), "{script}");
+}
+
+#[test]
 fn the_pxelinux_configuration_is_the_golden_one() {
     let ((machine, profile), server) = (full(), server());
     let inventory = inventory(machine, profile);
