@@ -10,7 +10,7 @@ use captain_model::Artifact;
 use sha2::{Digest, Sha256};
 
 /// Bytes read from disk at a time for a client that is slow, or may be: so much is in memory for each.
-pub(crate) const BLOCK: usize = 16 * 1024;
+pub(crate) const BLOCK: usize = 4 * 1024;
 /// Bytes read at a time for a client that takes them at once.
 pub(crate) const LARGE_BLOCK: usize = 128 * 1024;
 

@@ -24,6 +24,9 @@ use super::peer::Ends;
 use super::stall::Stall;
 use crate::appliance::Appliance;
 
+/// Bytes of a request's head at most, and of an answer that wait for a slow client: as many for each connection.
+const BUFFER: usize = 8 * 1024;
+
 /// What one listener allows.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -182,8 +185,7 @@ impl Visitor {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head)
-            // One block per client waits in memory, and a request's head must fit.
-            .max_buf_size(crate::files::served::BLOCK)
+            .max_buf_size(BUFFER)
             // shim's HTTP client looks for `Content-Length` in exactly this spelling (rhboot/shim#770).
             .title_case_headers(true)
             .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
