@@ -1,7 +1,8 @@
-//! The project's chores: `cargo xtask test`, `cargo xtask lab`.
+//! The project's chores: `cargo xtask test`, `cargo xtask lab`, `cargo xtask fuzz`.
 //!
 //! Each chore installs what it needs from Debian's packages first, so that a fresh machine with Rust passes.
 
+mod fuzz;
 mod packages;
 mod run;
 
@@ -30,6 +31,12 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run every fuzz target in turn (nightly compiler)
+    Fuzz {
+        /// Seconds for each target
+        #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+    },
 }
 
 #[derive(Args)]
@@ -55,6 +62,7 @@ fn main() -> ExitCode {
 fn run(chore: Chore) -> Result<()> {
     match chore {
         Chore::Test(args) => test(&args),
+        Chore::Fuzz { seconds } => fuzz::all(seconds),
         Chore::Lab { arguments } => {
             packages::ensure(packages::LAB, true)?;
             captaind("lab", &arguments)
