@@ -8,7 +8,6 @@
 need dnsmasq dnsmasq-base; need in.tftpd tftpd-hpa; need curl curl
 private "$0" "$@"
 network
-apart
 megabytes=${1:-32}
 mkdir tftp; head -c "${megabytes}M" /dev/urandom >tftp/file; chmod -R a+rX tftp
 
