@@ -27,7 +27,9 @@ use captain_model::Inventory;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-pub use config::{Config, DhcpConfig, Https, IsoConfig, RegistryConfig, Route, ServerConfig, SyslogConfig, TftpConfig};
+pub use config::{
+    Config, DhcpConfig, Https, IsoConfig, RegistryConfig, Route, ServerConfig, SyslogConfig, TftpConfig,
+};
 pub use faults::{Fault, Faults};
 
 use reader::Table;
