@@ -107,7 +107,7 @@ impl<'a> Facts<'a> {
     fn url(&self, file: &str) -> String {
         let osie = self.profile().osie.trim_end_matches('/');
         if osie.contains("://") {
-            format!("{osie}/{file}")
+            format!("{}/{file}", url(osie))
         } else {
             format!("{}{}", self.server.http_base, self.artifact(file))
         }
@@ -116,6 +116,20 @@ impl<'a> Facts<'a> {
     fn artifact(&self, file: &str) -> String {
         format!("/osie/{}/{file}", path_segment(&self.profile().name))
     }
+}
+
+/// A URL of an operator as one word of a script: what RFC 3986 has no place for (spaces, control characters, quotes,
+/// the braces of `${`) as `%XX`.
+fn url(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_graphic() && !b"\"'\\<>^`{|}".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            out.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    out
 }
 
 /// `text` as one segment of a URL's path: everything but RFC 3986 section 2.3's unreserved characters as `%XX`.
@@ -149,6 +163,12 @@ mod tests {
         assert_eq!(arch_of_buildarch("i386"), Some(Arch::Amd64));
         assert_eq!(arch_of_buildarch("arm64"), Some(Arch::Arm64));
         assert_eq!(arch_of_buildarch("riscv64"), None);
+    }
+
+    #[test]
+    fn a_url_is_one_word_of_a_script() {
+        assert_eq!(url("https://[::1]:8/a_b?c=%20&d=$e"), "https://[::1]:8/a_b?c=%20&d=$e");
+        assert_eq!(url("http://x/a\nboot ${b}\0'\""), "http://x/a%0Aboot%20$%7Bb%7D%00%27%22");
     }
 
     #[test]
