@@ -138,3 +138,63 @@ fn two_builds_in_two_folders_give_the_same_bytes_and_leave_nothing_else() {
         );
     }
 }
+
+#[test]
+fn the_bill_of_materials_names_every_package_and_what_it_refers_to() {
+    let mut manifest = manifest();
+    manifest.packages = crate::lock::testing::lock().packages;
+    let output =
+        |name: &str| captain_model::Artifact { name: name.to_owned(), sha256: "0".repeat(64), size: 1 };
+    manifest.outputs = vec![output("vmlinuz-x86_64"), output("initramfs-x86_64")];
+    let document = spdx::document(&manifest);
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let packages = document["packages"].as_array().unwrap();
+    let mut ids: Vec<_> = packages.iter().map(|package| text(&package["SPDXID"])).collect();
+    assert_eq!(ids.len(), 4);
+    assert_eq!(
+        packages[2]["externalRefs"][0]["referenceLocator"],
+        "pkg:deb/debian/bash@5?arch=amd64&distro=trixie"
+    );
+    ids.push("SPDXRef-DOCUMENT".to_owned());
+    let relations = document["relationships"].as_array().unwrap();
+    for end in ["spdxElementId", "relatedSpdxElement"] {
+        assert!(relations.iter().all(|relation| ids.contains(&text(&relation[end]))), "{relations:?}");
+    }
+    let of_kernel = relations.iter().filter(|relation| relation["spdxElementId"] == ids[0]);
+    let parts: Vec<_> = of_kernel.map(|relation| text(&relation["relatedSpdxElement"])).collect();
+    assert_eq!(parts, ["SPDXRef-deb-linux-image-6"]);
+    assert_eq!(document["creationInfo"]["created"], "2023-11-14T22:13:20Z");
+}
+
+/// A mirror that has nothing any more.
+async fn empty_mirror() -> Mirrors {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/debian", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 4096];
+            let _ = stream.read(&mut request).await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+                .await;
+        }
+    });
+    Mirrors::explicit(&url)
+}
+
+#[tokio::test]
+async fn a_package_of_the_lock_that_the_mirror_dropped_is_named_with_the_ways_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = BuildOptions::new(Arch::Amd64, folder.path());
+    let packages = crate::lock::testing::lock().packages;
+    let mirrors = empty_mirror().await;
+    let error = fetch(&packages[..1], &mirrors, &options, &captain_debian::NoProgress).await.unwrap_err();
+    let text = error.to_string();
+    for word in ["bash 5 ", "pool/bash_5_amd64.deb", "--update", "--from-bundle", "mirror"] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let offline = BuildOptions { offline: true, ..options };
+    let error = fetch(&packages[..1], &mirrors, &offline, &captain_debian::NoProgress).await.unwrap_err();
+    assert!(error.to_string().contains("--offline"), "{error}");
+}

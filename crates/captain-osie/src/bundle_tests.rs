@@ -6,8 +6,10 @@ use super::*;
 use crate::lock::testing;
 use crate::overlay::OverlaySource;
 
+type Inputs = (Lock, Vec<(String, Vec<OverlayFile>)>, Vec<Fetched>);
+
 /// A lock and, in `cache`, the debs that it names.
-fn inputs(cache: &Path) -> (Lock, Vec<(String, Vec<OverlayFile>)>, Vec<Fetched>) {
+fn inputs(cache: &Path) -> Inputs {
     let folder = cache.join("mine");
     fs::create_dir_all(folder.join("etc")).unwrap();
     fs::write(folder.join("etc/x"), "x").unwrap();

@@ -118,6 +118,11 @@ impl Image {
         let from: Arc<str> = name.into();
         let laid = Laid::of(name, &files);
         for OverlayFile { path, node, mode } in files {
+            // A folder of the overlay is only the way to its files: /root keeps its own mode.
+            let is_there = |entry: &Entry| matches!(entry.node, Node::Directory);
+            if matches!(node, Node::Directory) && self.tree.get(&path).is_some_and(is_there) {
+                continue;
+            }
             self.tree.insert(&path, Entry::new(node, mode, &from))?;
         }
         Ok(laid)

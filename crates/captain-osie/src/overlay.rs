@@ -216,6 +216,17 @@ mod tests {
     }
 
     #[test]
+    fn an_overlays_folder_leaves_the_mode_of_the_folder_that_is_there() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::create_dir_all(temp.path().join("o/root/empty")).unwrap();
+        let mut image = Image::new(temp.path()).unwrap();
+        image.tree.folder("root", 0o700, &"skeleton".into()).unwrap();
+        image.lay("overlay o", folder(&temp.path().join("o")).unwrap()).unwrap();
+        assert_eq!(image.tree.get("root").unwrap().mode, 0o700);
+        assert_eq!(image.tree.get("root/empty").unwrap().mode, 0o755);
+    }
+
+    #[test]
     fn what_the_builder_derives_does_not_replace_an_overlays_file() {
         let temp = tempfile::tempdir().unwrap();
         fs::create_dir_all(temp.path().join("o/etc")).unwrap();
