@@ -134,7 +134,8 @@ fn check(ours: &Talk) {
 }
 
 /// Steps that are answered with an address.
-const LEASED: &[&str] = &["discover", "discover-broadcast", "request", "init-reboot", "renew", "discover-again"];
+const LEASED: &[&str] =
+    &["discover", "discover-broadcast", "request", "init-reboot", "renew", "discover-again"];
 
 /// Every address is of the range, and T1, T2 and the lease time are in order.
 fn good_leases(server: &str, talk: &Talk) {

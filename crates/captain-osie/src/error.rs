@@ -53,6 +53,14 @@ pub enum Error {
         /// Similar names, as a clause that starts with a semicolon; or nothing.
         hint: String,
     },
+    /// The kernel was configured without something that the image needs.
+    #[error("kernel {kernel} cannot run this OSIE, it lacks: {}; take another kernel, or build one with these options", missing.join(", "))]
+    KernelConfig {
+        /// Its version.
+        kernel: String,
+        /// Options, each with the fragment of `kernel-configs/` that asks for it.
+        missing: Vec<String>,
+    },
     /// A file that the builder reads cannot be understood.
     #[error("{file}: {why}")]
     Malformed {

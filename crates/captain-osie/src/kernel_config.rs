@@ -7,7 +7,6 @@ use crate::error::Error;
 
 #[derive(RustEmbed)]
 #[folder = "../../kernel-configs"]
-#[include = "*.config"]
 struct Fragments;
 
 /// How an option has to be.
@@ -97,7 +96,8 @@ mod tests {
         for file in Fragments::iter() {
             let fragment = Fragments::get(&file).unwrap();
             for line in String::from_utf8_lossy(&fragment.data).lines() {
-                let known = line.is_empty() || line.starts_with('#') || line.ends_with("=y") || line.ends_with("=m");
+                let known =
+                    line.is_empty() || line.starts_with('#') || line.ends_with("=y") || line.ends_with("=m");
                 assert!(known, "{file}: {line}");
             }
         }

@@ -12,6 +12,7 @@ mod build;
 mod bundle;
 mod error;
 mod image;
+mod kernel_config;
 mod lists;
 mod loaders;
 pub mod lock;

@@ -160,6 +160,21 @@ impl Appliance {
         }
     }
 
+    /// The other machine that `remote` belongs to by its lease, where it asks or speaks as `mac`.
+    pub(crate) fn speaks_for_another(&self, mac: Mac, remote: IpAddr) -> Option<Mac> {
+        let holder = self.leases.holder(v4(remote)?, now())?;
+        let inventory = self.inventory.load();
+        let same = inventory.machine(mac).is_some_and(|machine| machine.macs.contains(&holder));
+        (holder != mac && !same).then_some(holder)
+    }
+
+    /// As [`Self::speaks_for_another`], where what `mac` is told holds a password. Without one nothing is
+    /// refused: a machine with two cards may ask by the other one.
+    pub(crate) fn spies_on(&self, mac: Mac, remote: IpAddr) -> Option<Mac> {
+        let secret = self.inventory.load().identify(mac).agent().registry_password.is_some();
+        secret.then(|| self.speaks_for_another(mac, remote)).flatten()
+    }
+
     /// Who is at `address`: by lease, by fixed address, by the kernel's ARP table, by what it asked for before.
     pub(crate) fn who(&self, address: IpAddr) -> Option<Mac> {
         let address = v4(address)?;

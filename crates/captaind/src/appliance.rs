@@ -1,15 +1,16 @@
 //! Configuration and flags -> what the servers are told.
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use captain_config::Config;
-use captain_model::{DhcpMode, Subnet};
+use captain_model::{DhcpMode, Inventory, Subnet};
 use captain_server::{DhcpSettings, Https, InterfaceSpec, Settings, SyslogSettings, TftpSettings};
 
 use crate::exit::Failure;
 use crate::interfaces::{self, Interface};
+use crate::{agent, paths};
 
 /// The interfaces to serve: the named ones, else the one with the default route.
 ///
@@ -73,6 +74,18 @@ fn route(route: &captain_config::Route) -> captain_dhcp::Route {
     captain_dhcp::Route { network: route.network, via: route.via }
 }
 
+/// The inventory, with the agent of captaind's own registry for machines for which nobody names one.
+pub(crate) fn inventory(config: &Config, interfaces: &[Interface], cache: &Path) -> Inventory {
+    let own = config.server.address.or_else(|| interfaces.first().map(|interface| interface.address));
+    let image = config.registry.enabled.then(|| agent::own_image(&paths::images(cache))).flatten();
+    match (image, own) {
+        (Some(image), Some(own)) => {
+            agent::with_own(&config.inventory, &image, &format!("{own}:{}", config.server.http_port))
+        }
+        _ => config.inventory.clone(),
+    }
+}
+
 /// Everything the server needs to know.
 pub(crate) fn settings(
     config: Config,
@@ -80,7 +93,8 @@ pub(crate) fn settings(
     mode: DhcpMode,
     folders: Folders,
 ) -> Result<Settings, Failure> {
-    let mut settings = Settings::new(folders.state, &folders.cache, Arc::new(config.inventory.clone()));
+    let inventory = inventory(&config, interfaces, &folders.cache);
+    let mut settings = Settings::new(folders.state, &folders.cache, Arc::new(inventory));
     settings.interfaces = interfaces.iter().map(|one| spec(one, config.server.address)).collect();
     settings.http_port = config.server.http_port;
     settings.dhcp = DhcpSettings {

@@ -1,5 +1,6 @@
 //! A netboot appliance for bare metal in one daemon: the command line, which wires and decides nothing.
 
+mod agent;
 mod appliance;
 mod cli;
 mod commands;
@@ -15,6 +16,7 @@ mod progress;
 use std::process::ExitCode;
 
 use clap::Parser;
+use nix::sys::signal::{SigHandler, Signal, signal};
 
 use cli::{Cli, Command};
 use exit::Failure;
@@ -36,6 +38,9 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     crypto();
     logging::start(&command);
+    if !matches!(command, Command::Serve(_) | Command::Lab(_)) {
+        end_with_the_reader();
+    }
     match command {
         // These two make their runtime themselves: namespaces are entered and rights given up while the process
         // still has one thread.
@@ -56,6 +61,14 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::Man => commands::shell::man(),
     }
+}
+
+/// `captaind machines | head` ends when `head` does, as other programs do; Rust's runtime ignores SIGPIPE, and
+/// printing would panic.
+fn end_with_the_reader() {
+    // SAFETY: no handler is installed, the default action is restored.
+    let restored = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
+    debug_assert!(restored.is_ok(), "SIGPIPE can always be set");
 }
 
 /// One crypto provider for every client and server. It fails only where one is installed already.

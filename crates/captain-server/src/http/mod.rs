@@ -80,6 +80,11 @@ pub(crate) fn router(appliance: Arc<Appliance>, registry: Option<Router>) -> Rou
     }
 }
 
+/// Who asks or speaks as `mac` has an address that we gave to `other`.
+fn foreign(other: captain_model::Mac, mac: captain_model::Mac) -> Response {
+    say(StatusCode::FORBIDDEN, format!("this address belongs to {other}, not to {mac}"))
+}
+
 /// A plain answer with one line of text.
 fn say(status: StatusCode, text: impl Into<String>) -> Response {
     (status, text.into() + "\n").into_response()

@@ -11,8 +11,8 @@ use captain_model::{BootId, Event, EventKind, Mac, Secret};
 use serde::Deserialize;
 
 use super::peer::Ends;
-use super::say;
-use crate::appliance::{Appliance, v4};
+use super::{foreign, say};
+use crate::appliance::Appliance;
 use crate::clock::now;
 
 /// Longest text kept of a report, characters.
@@ -47,8 +47,9 @@ pub(super) async fn receive(
         Ok(mac) => mac,
         Err(error) => return say(StatusCode::BAD_REQUEST, format!("{error}")),
     };
-    if let Some(other) = speaks_for_another(&appliance, mac, ends) {
-        return say(StatusCode::FORBIDDEN, format!("this address belongs to {other}, not to {mac}"));
+    // A report settles boot policies.
+    if let Some(other) = appliance.speaks_for_another(mac, ends.remote) {
+        return foreign(other, mac);
     }
     let report: Report = match serde_json::from_slice(&body) {
         Ok(report) => report,
@@ -59,14 +60,6 @@ pub(super) async fn receive(
     let kind = kind_of(report, secret.as_ref());
     appliance.publish(Event { boot, ..Event::new(now(), mac, kind) });
     StatusCode::NO_CONTENT.into_response()
-}
-
-/// A report settles boot policies, so a machine that we gave an address to cannot send one for another.
-fn speaks_for_another(appliance: &Appliance, mac: Mac, ends: Ends) -> Option<Mac> {
-    let holder = appliance.leases.holder(v4(ends.remote)?, now())?;
-    let inventory = appliance.inventory.load();
-    let same = inventory.machine(mac).is_some_and(|machine| machine.macs.contains(&holder));
-    (holder != mac && !same).then_some(holder)
 }
 
 fn kind_of(report: Report, secret: Option<&Secret>) -> EventKind {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 
 use super::file::Asked;
 use super::peer::Ends;
-use super::say;
+use super::{foreign, say};
 use crate::appliance::{Appliance, v4};
 use crate::tell::{Told, pxelinux_of, script_of};
 
@@ -53,6 +53,9 @@ pub(super) async fn by_mac(
         Ok(mac) => mac,
         Err(error) => return say(StatusCode::BAD_REQUEST, format!("{error}")),
     };
+    if let Some(other) = appliance.spies_on(mac, ends.remote) {
+        return foreign(other, mac);
+    }
     if !ends.is_own()
         && let Some(address) = v4(ends.remote)
     {
@@ -71,6 +74,9 @@ pub(super) async fn pxelinux(
     let Some(mac) = file.strip_prefix("01-").and_then(|mac| mac.parse::<Mac>().ok()) else {
         return say(StatusCode::NOT_FOUND, format!("there is nothing at {}", uri.path()));
     };
+    if let Some(other) = appliance.spies_on(mac, ends.remote) {
+        return foreign(other, mac);
+    }
     let (asked, began) = (Asked::new(Some(mac), method, &uri, HeaderMap::new()), Instant::now());
     let told = match pxelinux_of(&appliance, mac, local(ends)) {
         Ok(config) => Told::Boot(config),

@@ -1,31 +1,45 @@
 //! `captaind serve`: parse -> bind -> give up root -> build what is missing -> run -> drain.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use captain_model::DhcpMode;
+use captain_model::{DhcpMode, Inventory};
 use captain_server::{BindError, BindErrorKind, Bound, Handle};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::appliance::{self, Folders};
-use crate::cli::ServeArgs;
+use crate::cli::{ConfigArgs, ServeArgs};
 use crate::configuration::{self, Loaded};
 use crate::exit::Failure;
-use crate::{osies, paths, progress};
+use crate::interfaces::Interface;
+use crate::{agent, osies, paths, progress};
 
 /// Binds and gives up root while this process still has one thread, so that no other keeps a capability.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let loaded = configuration::load(&args.config)?;
     let folders = folders(args, &loaded);
-    let bound = bind(args, &loaded, &folders)?;
+    let interfaces = interfaces(args, &loaded)?;
+    let bound = bind(args, &loaded, &interfaces, &folders)?;
     give_up_root(&loaded, &folders)?;
-    crate::runtime()?.block_on(serve(args, &loaded, &folders, bound))
+    let reload =
+        Reload { config: args.config.clone(), interfaces, cache: folders.cache, handle: bound.handle() };
+    crate::runtime()?.block_on(serve(&loaded, reload, bound))
 }
 
-async fn serve(args: &ServeArgs, loaded: &Loaded, folders: &Folders, bound: Bound) -> Result<(), Failure> {
-    prepare(loaded, &folders.cache).await?;
-    tokio::spawn(reload_on_hangup(args.config.clone(), bound.handle()));
+async fn serve(loaded: &Loaded, reload: Reload, bound: Bound) -> Result<(), Failure> {
+    prepare(loaded, &reload.cache).await?;
+    tell_what_no_agent_has(&bound.settings().inventory);
+    tokio::spawn(reload.on_hangup());
     bound.run(until_told_to_stop()).await.map_err(Failure::failed)
+}
+
+fn tell_what_no_agent_has(inventory: &Inventory) {
+    for profile in agent::without(inventory) {
+        tracing::warn!(
+            "machines of profile `{profile}` will find no agent to run: import one (`captaind image import FILE`) \
+             or set [profile.{profile}.agent] image"
+        );
+    }
 }
 
 fn folders(args: &ServeArgs, loaded: &Loaded) -> Folders {
@@ -33,11 +47,19 @@ fn folders(args: &ServeArgs, loaded: &Loaded) -> Folders {
     Folders { state: state.unwrap_or_else(paths::default_state), cache: loaded.cache_dir(&args.cache) }
 }
 
-fn bind(args: &ServeArgs, loaded: &Loaded, folders: &Folders) -> Result<Bound, Failure> {
+fn interfaces(args: &ServeArgs, loaded: &Loaded) -> Result<Vec<Interface>, Failure> {
     let names = if args.interface.is_empty() { &loaded.config.server.interfaces } else { &args.interface };
-    let interfaces = appliance::choose_interfaces(names)?;
+    appliance::choose_interfaces(names)
+}
+
+fn bind(
+    args: &ServeArgs,
+    loaded: &Loaded,
+    interfaces: &[Interface],
+    folders: &Folders,
+) -> Result<Bound, Failure> {
     let mode = args.mode.map_or(loaded.config.dhcp.mode, DhcpMode::from);
-    let settings = appliance::settings(loaded.config.clone(), &interfaces, mode, folders.clone())?;
+    let settings = appliance::settings(loaded.config.clone(), interfaces, mode, folders.clone())?;
     captain_server::bind(settings).map_err(bind_failure)
 }
 
@@ -64,19 +86,33 @@ async fn prepare(loaded: &Loaded, cache: &Path) -> Result<(), Failure> {
     osies::build_missing(loaded, cache, progress.as_ref()).await
 }
 
-/// SIGHUP reads the machines and profiles anew; a faulty file changes nothing.
-async fn reload_on_hangup(config: crate::cli::ConfigArgs, handle: Handle) {
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
-    while hangups.recv().await.is_some() {
-        match configuration::read(&config) {
-            Ok(loaded) => {
-                let (handle, inventory) = (handle.clone(), Arc::new(loaded.config.inventory));
-                // It reads and hashes the boot files; a panic in there has been logged by then.
-                let _ = tokio::task::spawn_blocking(move || handle.reload(inventory)).await;
-                tracing::info!("machines and profiles were read anew; other settings need a restart");
+/// What it takes to read the machines and profiles anew.
+struct Reload {
+    config: ConfigArgs,
+    interfaces: Vec<Interface>,
+    cache: PathBuf,
+    handle: Handle,
+}
+
+impl Reload {
+    /// SIGHUP reads the machines, profiles and images anew; a faulty file changes nothing.
+    async fn on_hangup(self) {
+        let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+        while hangups.recv().await.is_some() {
+            match configuration::read(&self.config) {
+                Ok(loaded) => self.take(&loaded).await,
+                Err(faults) => tracing::error!("the configuration stays as it was: {faults}"),
             }
-            Err(faults) => tracing::error!("the configuration stays as it was: {faults}"),
         }
+    }
+
+    async fn take(&self, loaded: &Loaded) {
+        let inventory = Arc::new(appliance::inventory(&loaded.config, &self.interfaces, &self.cache));
+        tell_what_no_agent_has(&inventory);
+        let handle = self.handle.clone();
+        // It reads and hashes the boot files; a panic in there has been logged by then.
+        let _ = tokio::task::spawn_blocking(move || handle.reload(inventory)).await;
+        tracing::info!("machines and profiles were read anew; other settings need a restart");
     }
 }
 

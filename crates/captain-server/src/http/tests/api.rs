@@ -54,9 +54,11 @@ async fn reports_that_are_none_are_refused() {
     assert_eq!(daemon.ask("POST", "/api/v1/machines/x/event", "", r#"{"step":"agent"}"#).await.status, 400);
 }
 
-#[tokio::test]
-async fn a_machine_cannot_report_for_another() {
-    let (folder, settings) = settings(vec![machine()], UnknownMachines::Boot);
+/// A daemon that gave our address to a machine other than the listed one.
+fn daemon_for_another(change: impl FnOnce(&mut captain_model::Machine)) -> Daemon {
+    let mut listed = machine();
+    change(&mut listed);
+    let (folder, settings) = settings(vec![listed], UnknownMachines::Boot);
     let (store, _) = crate::state::Store::open(&settings.state_dir).unwrap();
     let lease = captain_model::Lease {
         mac: "52:54:00:00:00:02".parse().unwrap(),
@@ -67,12 +69,31 @@ async fn a_machine_cannot_report_for_another() {
     };
     store.commit(&[crate::state::Record::Lease(captain_dhcp::LeaseChange::Put(lease))]).unwrap();
     drop(store);
-    let daemon = Daemon::with(folder, settings);
+    Daemon::with(folder, settings)
+}
+
+const FOREIGN: &str = "this address belongs to 52:54:00:00:00:02, not to 52:54:00:00:00:01\n";
+
+#[tokio::test]
+async fn a_machine_cannot_report_for_another() {
+    let daemon = daemon_for_another(|_| {});
     let done = r#"{"step":"done"}"#;
     let refused = daemon.ask("POST", &format!("/api/v1/machines/{MAC}/event"), "", done).await;
-    let text = "this address belongs to 52:54:00:00:00:02, not to 52:54:00:00:00:01\n";
-    assert_eq!((refused.status, refused.text()), (403, text));
+    assert_eq!((refused.status, refused.text()), (403, FOREIGN));
     assert_eq!(daemon.ask("POST", "/api/v1/machines/52:54:00:00:00:02/event", "", done).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_machine_cannot_read_the_script_of_another_that_has_a_password() {
+    let plain = daemon_for_another(|_| {});
+    assert_eq!(plain.get(SCRIPT).await.status, 200, "a machine with two cards may ask by the other one");
+    let secret = daemon_for_another(|machine| {
+        machine.agent.registry_password = Some(captain_model::Secret::new("hunter2"));
+    });
+    for path in [SCRIPT.to_owned(), format!("/pxelinux.cfg/01-{}", MAC.replace(':', "-"))] {
+        let refused = secret.get(&path).await;
+        assert_eq!((refused.status, refused.text()), (403, FOREIGN), "{path}");
+    }
 }
 
 #[tokio::test]
