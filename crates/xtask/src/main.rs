@@ -64,14 +64,14 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Test(args) => test(&args),
         Chore::Fuzz { seconds } => fuzz::all(seconds),
         Chore::Lab { arguments } => {
-            packages::ensure(packages::LAB, true)?;
+            packages::ensure(&[packages::LAB], true)?;
             captaind("lab", &arguments)
         }
     }
 }
 
 fn test(args: &TestArgs) -> Result<()> {
-    packages::ensure(packages::TEST, !args.no_install)?;
+    packages::ensure(&[packages::LAB, packages::PEERS], !args.no_install)?;
     cargo(&["fmt", "--all", "--check"], &[])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[])?;
     run::deny()?;

@@ -17,23 +17,24 @@ pub(crate) const LAB: &[Needed] = &[
 ];
 
 /// What the tests run beside that: real peers.
-pub(crate) const TEST: &[Needed] = &[
-    ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
-    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "ovmf"),
-    ("/usr/share/seabios/bios-256k.bin", "seabios"),
-    ("/usr/lib/ipxe/qemu/pxe-virtio.rom", "ipxe-qemu"),
+pub(crate) const PEERS: &[Needed] = &[
     ("/usr/sbin/dnsmasq", "dnsmasq-base"),
     ("/bin/busybox", "busybox-static"),
     ("/sbin/dhclient", "isc-dhcp-client"),
     ("/usr/sbin/ip", "iproute2"),
     ("/usr/bin/unshare", "util-linux"),
     ("/usr/bin/curl", "curl"),
+    ("/usr/sbin/kea-dhcp4", "kea-dhcp4-server"),
+    ("/usr/bin/containerd", "containerd"),
+    ("/usr/bin/atftp", "atftp"),
+    ("/usr/bin/tftp", "tftp-hpa"),
 ];
 
-/// Installs those of `needed` whose file is not there.
-pub(crate) fn ensure(needed: &[Needed], install: bool) -> Result<()> {
+/// Installs those of the `needed` lists whose file is not there.
+pub(crate) fn ensure(needed: &[&[Needed]], install: bool) -> Result<()> {
+    let all = needed.iter().copied().flatten();
     let missing: Vec<_> =
-        needed.iter().filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
+        all.filter(|(file, _)| !Path::new(file).exists()).map(|(_, package)| *package).collect();
     if missing.is_empty() {
         return Ok(());
     }
