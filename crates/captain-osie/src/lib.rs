@@ -33,7 +33,7 @@ pub use build::build;
 pub use bundle::{Unbundled, bundle, unbundle};
 pub use error::Error;
 pub use loaders::loaders;
-pub use lock::{Changes, Lock, LockFile, lock};
+pub use lock::{Changes, Lock, LockFile, is_current, lock};
 pub use manifest::{Manifest, PackageRef};
 pub use options::BuildOptions;
 pub use overlay::{Laid, OverlaySource};

@@ -105,6 +105,23 @@ fn source_date(archive: &Archive) -> Result<u64, Error> {
     }
 }
 
+/// Whether `folder` holds the image that `recipe` describes today: built from a lock that still fits it, with
+/// the overlays' files as they are now. A debug image counts too: somebody made it on purpose.
+///
+/// # Errors
+/// An overlay that cannot be read.
+pub fn is_current(recipe: &Recipe, options: &BuildOptions, folder: &Path) -> Result<bool, Error> {
+    let file = |kind: &str, end: &str| folder.join(format!("{kind}-{}{end}", options.arch.linux()));
+    let whole = file("vmlinuz", "").exists() && file("initramfs", "").exists();
+    let lock = fs::read(file("lock", ".json")).ok();
+    let Some(lock) = lock.and_then(|text| serde_json::from_slice::<Lock>(&text).ok()).filter(|_| whole)
+    else {
+        return Ok(false);
+    };
+    let options = BuildOptions { debug: lock.debug, ..options.clone() };
+    Ok(lock.fits(recipe, &options)? && lock.overlay == overlay(recipe, &options)?)
+}
+
 impl Lock {
     /// Whether it is a lock of this recipe as it stands.
     ///
@@ -293,6 +310,29 @@ mod tests {
 
     fn options() -> BuildOptions {
         BuildOptions::new(Arch::Amd64, "/nowhere")
+    }
+
+    #[test]
+    fn an_image_is_current_until_its_recipe_or_an_overlay_changes() {
+        let (folder, mine) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        fs::write(mine.path().join("motd"), "one").unwrap();
+        let mut recipe = Recipe::new("default");
+        recipe.overlay = vec![mine.path().to_owned()];
+        let options = options();
+        let current = |recipe: &Recipe| is_current(recipe, &options, folder.path()).unwrap();
+        let mut built = lock();
+        built.recipe_sha256 = sum(&recipe, &options).unwrap();
+        built.overlay = overlay(&recipe, &options).unwrap();
+        let arch = options.arch.linux();
+        json(folder.path(), &format!("lock-{arch}.json"), &built).unwrap();
+        assert!(!current(&recipe), "there is no image");
+        for kind in ["vmlinuz", "initramfs"] {
+            fs::write(folder.path().join(format!("{kind}-{arch}")), kind).unwrap();
+        }
+        assert!(current(&recipe));
+        assert!(!current(&Recipe { packages: vec!["telegraf".to_owned()], ..recipe.clone() }));
+        fs::write(mine.path().join("motd"), "two").unwrap();
+        assert!(!current(&recipe), "an overlay's file changed");
     }
 
     #[test]

@@ -18,14 +18,17 @@ pub(crate) fn recipe_of<'a>(config: &'a Config, osie: &str) -> Option<&'a Recipe
     config.recipes.get(osie)
 }
 
-/// The recipes that profiles name and that are not built for `arch` in the cache.
-pub(crate) fn missing<'a>(config: &'a Config, cache: &Path, arch: Arch) -> Vec<&'a Recipe> {
+/// The recipes that profiles name and whose image is not in the cache, or was built from another recipe or overlay.
+pub(crate) fn missing<'a>(config: &'a Config, cache: &Path, arch: Arch) -> Result<Vec<&'a Recipe>, Failure> {
     let named: BTreeSet<_> = config.inventory.profiles().map(|profile| profile.osie.as_str()).collect();
-    named
-        .into_iter()
-        .filter_map(|name| config.recipes.get(name))
-        .filter(|recipe| !is_built(&paths::osie(cache, &recipe.name), arch))
-        .collect()
+    let options = BuildOptions::new(arch, cache);
+    let mut missing = Vec::new();
+    for recipe in named.into_iter().filter_map(|name| config.recipes.get(name)) {
+        if !captain_osie::is_current(recipe, &options, &paths::osie(cache, &recipe.name)).map_err(failure)? {
+            missing.push(recipe);
+        }
+    }
+    Ok(missing)
 }
 
 /// Whether `folder` holds an OSIE for `arch`.
@@ -141,7 +144,7 @@ pub(crate) async fn build_missing(
     cache: &Path,
     progress: &dyn Progress,
 ) -> Result<(), Failure> {
-    for recipe in missing(&loaded.config, cache, Arch::Amd64) {
+    for recipe in missing(&loaded.config, cache, Arch::Amd64)? {
         let wish = Wish {
             recipe,
             options: BuildOptions::new(Arch::Amd64, cache),

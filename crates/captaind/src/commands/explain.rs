@@ -57,7 +57,7 @@ fn machine(args: &ExplainArgs, config: &Config, place: &Place, mac: Mac) -> Resu
         return Ok(());
     }
     if let Some(explanation) = &explanation {
-        print!("{}\n", as_text(explanation, answer.assumed));
+        println!("{}", as_text(explanation, answer.assumed));
     }
     for (title, text) in [("script", &answer.script), ("command line", &answer.cmdline)] {
         if let Some(text) = text {
