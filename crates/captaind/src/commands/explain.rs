@@ -75,14 +75,15 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The interface that `serve` would take; where there is none, the first subnet's router speaks.
+    /// The interface that `serve` would take; where none is in a subnet, the first subnet's router speaks, else its
+    /// first host.
     pub(super) fn of(config: &Config) -> Self {
         let mut interfaces = appliance::choose_interfaces(&config.server.interfaces).unwrap_or_default();
         let subnets = appliance::subnets(config, &interfaces);
         let own = interfaces.first().map(|interface| interface.address);
         let inside = own.filter(|own| subnets.iter().any(|subnet| subnet.network.contains(own)));
-        let router = subnets.first().map(|subnet| subnet.router.unwrap_or(subnet.network.network()));
-        let local = config.server.address.or(inside).or(router).unwrap_or(Ipv4Addr::LOCALHOST);
+        let somebody = subnets.first().and_then(|subnet| subnet.router.or(subnet.network.hosts().next()));
+        let local = config.server.address.or(inside).or(somebody).unwrap_or(Ipv4Addr::LOCALHOST);
         match interfaces.first_mut() {
             Some(first) => first.address = local,
             None => interfaces.push(Interface {
@@ -177,7 +178,7 @@ fn as_text(explanation: &Explanation, assumed: Option<&str>) -> String {
 fn reply_text(explanation: &Explanation) -> String {
     let mut text = String::new();
     if let Some(to) = explanation.destination {
-        text += &format!("sent to:  {to} ({} bytes)\n", explanation.size);
+        text += &format!("sent:     {to} ({} bytes)\n", explanation.size);
     }
     for line in &explanation.lines {
         let code = line.code.map_or_else(|| "-".to_owned(), |code| code.to_string());
@@ -260,6 +261,18 @@ mod tests {
         let reply = dhcp(&args, &config, &place, "525400000001".parse().unwrap(), told);
         let lines: Vec<_> = reply.lines.iter().filter_map(|line| line.code).collect();
         assert!(lines.contains(&7), "syslog: {lines:?}");
+    }
+
+    #[test]
+    fn without_an_interface_in_the_subnet_a_host_of_it_speaks_not_the_subnet_itself() {
+        let local = |lines: &str| {
+            let text = format!(
+                "[[dhcp.subnet]]\nnetwork = \"203.0.113.0/24\"\nrange = [\"203.0.113.9\", \"203.0.113.99\"]\n{lines}"
+            );
+            Place::of(&captain_config::parse(&text, std::path::Path::new("")).unwrap()).local
+        };
+        assert_eq!(local(""), Ipv4Addr::new(203, 0, 113, 1));
+        assert_eq!(local("router = \"203.0.113.254\""), Ipv4Addr::new(203, 0, 113, 254));
     }
 
     #[test]
