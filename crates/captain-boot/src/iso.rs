@@ -4,8 +4,11 @@
 //! the kernel's arguments. captaind's own carry the same ones with spaces behind them, which are room for more: such
 //! an ISO is still right for a server that only knows the 1024.
 
+use std::sync::LazyLock;
+
 use captain_model::Cmdline;
 use captain_model::cmdline::KERNEL_LIMIT;
+use memchr::memmem::Finder;
 
 use crate::{BootError, Facts};
 
@@ -14,6 +17,9 @@ pub const ISO_PATCH_SIZE: usize = 1024;
 
 /// The placeholder.
 pub const ISO_PLACEHOLDER: &[u8; ISO_PATCH_SIZE] = include_bytes!("iso-placeholder.txt");
+
+/// Made once: it reads the whole placeholder to make its tables.
+static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(ISO_PLACEHOLDER));
 
 /// Most room that is used: what the kernel takes without its NUL.
 const MOST: usize = KERNEL_LIMIT - 1;
@@ -75,9 +81,8 @@ impl IsoSearch {
     }
 
     fn look(&mut self, ended: bool) {
-        let finder = memchr::memmem::Finder::new(ISO_PLACEHOLDER);
         let mut from = 0;
-        while let Some(found) = finder.find(&self.kept[from..]).map(|found| from + found) {
+        while let Some(found) = FINDER.find(&self.kept[from..]).map(|found| from + found) {
             let tail = &self.kept[found + ISO_PATCH_SIZE..];
             let most = MOST + 1 - ISO_PATCH_SIZE;
             if tail.len() < most && !ended {

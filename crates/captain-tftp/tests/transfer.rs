@@ -2,10 +2,17 @@
 //! loses, doubles, delays and reorders.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+#[path = "common/receiver.rs"]
+mod receiver;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use captain_tftp::{Caps, End, Limits, Request, Terms, Transfer};
+use receiver::{Manner, Receiver};
+
+/// When a client that is not passive says again what it has.
+const PATIENCE: Duration = ms(1000);
 
 const LIMITS: Limits = Limits { retries: 5, idle: Duration::from_secs(120) };
 const CAPS: Caps = Caps { block_size: 65464, window_size: 64 };
@@ -40,103 +47,6 @@ struct Link {
 
 const CLEAN: Link = Link { loss: 0, double: 0, reorder: 0, delay: 1 };
 
-#[derive(Clone, Copy, PartialEq)]
-enum Manner {
-    /// Acknowledges a gap once, and again after a second of silence.
-    Plain,
-    /// Acknowledges every block out of order.
-    Chatty,
-    /// Acknowledges every block whatever the window is.
-    EveryBlock,
-    /// Never says anything again by itself: many ROMs.
-    Passive,
-}
-
-/// The receiving side of RFC 1350 and RFC 7440.
-struct Client {
-    manner: Manner,
-    block: usize,
-    window: usize,
-    got: Vec<u8>,
-    last: u16,
-    since: usize,
-    gap: bool,
-    done: bool,
-    quiet_since: Duration,
-}
-
-impl Client {
-    fn new(manner: Manner, terms: &Terms) -> Self {
-        let (block, window) = (terms.block_size, terms.window_size);
-        let quiet_since = Duration::ZERO;
-        Self {
-            manner,
-            block,
-            window,
-            got: Vec::new(),
-            last: 0,
-            since: 0,
-            gap: false,
-            done: false,
-            quiet_since,
-        }
-    }
-
-    fn ack(&mut self) -> Option<Vec<u8>> {
-        self.since = 0;
-        Some([&[0, 4][..], &self.last.to_be_bytes()].concat())
-    }
-
-    fn take(&mut self, now: Duration, datagram: &[u8]) -> Option<Vec<u8>> {
-        self.quiet_since = now;
-        if datagram[1] == 6 {
-            return if self.last == 0 && self.got.is_empty() { self.ack() } else { None };
-        }
-        assert_eq!(datagram[1], 3, "a datagram that the client cannot use: {datagram:?}");
-        let number = u16::from_be_bytes([datagram[2], datagram[3]]);
-        if self.done {
-            return if number == self.last { self.ack() } else { None };
-        }
-        if number == self.last.wrapping_add(1) {
-            self.last = number;
-            self.gap = false;
-            self.got.extend_from_slice(&datagram[4..]);
-            self.since += 1;
-            self.done = datagram.len() - 4 < self.block;
-            let due = self.done || self.since >= self.window || self.manner == Manner::EveryBlock;
-            return if due { self.ack() } else { None };
-        }
-        let first = !std::mem::replace(&mut self.gap, true);
-        let old = self.last.wrapping_sub(number) < 0x8000;
-        match self.manner {
-            // Lock-step: an old block means that its acknowledgement was lost.
-            _ if self.window == 1 => {
-                if old {
-                    self.ack()
-                } else {
-                    None
-                }
-            }
-            Manner::Chatty => self.ack(),
-            Manner::Plain | Manner::EveryBlock | Manner::Passive => {
-                if first {
-                    self.ack()
-                } else {
-                    None
-                }
-            }
-        }
-    }
-
-    fn timeout(&mut self, now: Duration) -> Option<Vec<u8>> {
-        if self.manner == Manner::Passive || self.done || now < self.quiet_since + ms(1000) {
-            return None;
-        }
-        self.quiet_since = now;
-        self.ack()
-    }
-}
-
 struct Ran {
     end: Option<End>,
     got: Vec<u8>,
@@ -167,7 +77,7 @@ fn fill(transfer: &mut Transfer, left: &mut &[u8]) {
 /// Runs a transfer to its end.
 fn run(content: &[u8], options: &str, link: Link, manner: Manner, seed: u64) -> Ran {
     let terms = terms(options, content.len() as u64);
-    let mut client = Client::new(manner, &terms);
+    let mut client = Receiver::new(manner, terms.block_size, terms.window_size, PATIENCE);
     let mut transfer = Transfer::new(Duration::ZERO, terms, LIMITS);
     let (mut now, mut dice, mut left, mut sent) = (Duration::ZERO, Dice(seed * 7919 + 1), content, 0);
     // (when, order) -> (to the client?, datagram)
@@ -184,7 +94,7 @@ fn run(content: &[u8], options: &str, link: Link, manner: Manner, seed: u64) -> 
         for (at, (down, datagram)) in out.into_iter().enumerate() {
             launch(&mut air, &mut dice, link, now, (order * 1000 + at) * 2, down, &datagram);
         }
-        let wake = client.quiet_since + ms(1000);
+        let wake = client.wake();
         let timers = [transfer.deadline().unwrap(), if wake > now { wake } else { Duration::MAX }];
         let next = timers.into_iter().chain(air.keys().map(|(when, _)| *when)).min().unwrap();
         now = now.max(next);

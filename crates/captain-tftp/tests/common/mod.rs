@@ -104,7 +104,7 @@ impl Server {
 
     /// Waits until so many requests are over.
     pub async fn finished(&self, count: usize) -> Vec<Finished> {
-        for _ in 0..500 {
+        for _ in 0..2000 {
             if self.finished.lock().unwrap().len() >= count {
                 break;
             }
