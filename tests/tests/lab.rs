@@ -1,4 +1,4 @@
-//! Real firmware, from power-on to the agent (QEMU: SeaBIOS + iPXE, OVMF by PXE and by HTTP).
+//! Real firmware, from power-on to the agent (QEMU: SeaBIOS + iPXE, OVMF by PXE and by HTTP, AAVMF).
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
@@ -82,6 +82,24 @@ fn every_firmware_boots_to_an_agent_with_its_own_settings() {
             assert_eq!(machine["agent"][key], value, "{machine:#}");
         }
     }
+}
+
+#[test]
+fn an_arm64_machine_boots_the_osie_that_this_box_builds_for_it() {
+    if !slow_tests() {
+        return;
+    }
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let (out, report) = lab(folder.path(), &["--firmware", "arm64"]);
+    out.expect_code(0);
+    let machine = &report["machines"][0];
+    assert_eq!((&machine["firmware"], &machine["stage"]), (&"arm64".into(), &"agent".into()), "{machine:#}");
+    assert_eq!(machine["agent"]["image"], "192.168.50.1:7080/tink-agent:latest", "{machine:#}");
+    let stages: Vec<_> = machine["timeline"].as_array().expect("a timeline").iter().collect();
+    assert!(stages.iter().any(|reached| reached["stage"] == "loader"), "{machine:#}");
+    let console = machine["console"].as_str().expect("a console");
+    assert!(!Path::new(console).exists(), "a lab that went well leaves nothing behind");
 }
 
 #[test]

@@ -36,18 +36,18 @@ impl Accel {
             return Ok(Self::Tcg);
         }
         let mut command = probe_command(qemu, folder)?;
-        command.args(Self::Kvm.arguments());
+        command.args(Self::Kvm.arguments("host"));
         let ended = timeout(PATIENCE, command.status()).await;
         let alive = matches!(&ended, Ok(Ok(status)) if status.code() == Some(ALIVE));
         tracing::debug!(?ended, alive, "KVM probe");
         Ok(if alive { Self::Kvm } else { Self::Tcg })
     }
 
-    /// QEMU's arguments.
-    pub(crate) const fn arguments(self) -> [&'static str; 4] {
+    /// QEMU's arguments; `cpu` is the processor that is emulated.
+    pub(crate) const fn arguments(self, cpu: &'static str) -> [&'static str; 4] {
         match self {
             Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
-            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+            Self::Tcg => ["-accel", "tcg,thread=multi", "-cpu", cpu],
         }
     }
 }
@@ -74,7 +74,7 @@ mod tests {
         };
         let folder = tempfile::tempdir().unwrap();
         let mut command = probe_command(&qemu, folder.path()).unwrap();
-        command.args(Accel::Tcg.arguments());
+        command.args(Accel::Tcg.arguments("max"));
         let status = timeout(Duration::from_secs(60), command.status()).await.unwrap().unwrap();
         assert_eq!(status.code(), Some(ALIVE));
     }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use captain_model::Arch;
+
 use crate::error::LabError;
 
 /// Firmware of a virtual machine.
@@ -15,12 +17,18 @@ pub enum LabFirmware {
     Uefi,
     /// OVMF that boots by HTTP only.
     UefiHttp,
+    /// An arm64 machine: AAVMF that boots by PXE.
+    Arm64,
 }
 
 /// What QEMU is told for one kind of firmware.
 pub(crate) struct Row {
+    /// Its processor's architecture.
+    pub(crate) arch: Arch,
     /// The emulator.
     pub(crate) qemu: Program,
+    /// `-cpu` where the processor is emulated.
+    pub(crate) cpu: &'static str,
     /// `-machine`.
     pub(crate) machine: &'static str,
     /// Flash: code (read-only) and variables (copied for each machine).
@@ -45,6 +53,17 @@ pub(crate) struct Flash {
 
 const X86: Program = Program { name: "qemu-system-x86_64", package: "qemu-system-x86" };
 
+const ARM: Program = Program { name: "qemu-system-aarch64", package: "qemu-system-arm" };
+
+const AAVMF: Flash = Flash {
+    package: "qemu-efi-aarch64",
+    pairs: &[
+        ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+        ("/usr/share/edk2/aarch64/QEMU_EFI-pflash.raw", "/usr/share/edk2/aarch64/vars-template-pflash.raw"),
+        ("/usr/share/edk2/aarch64/QEMU_CODE.fd", "/usr/share/edk2/aarch64/QEMU_VARS.fd"),
+    ],
+};
+
 const OVMF: Flash = Flash {
     package: "ovmf",
     pairs: &[
@@ -55,9 +74,13 @@ const OVMF: Flash = Flash {
     ],
 };
 
+/// A PC as QEMU has it, with SeaBIOS.
+const PC: Row =
+    Row { arch: Arch::Amd64, qemu: X86, cpu: "max", machine: "q35", flash: None, romfile: None, extra: &[] };
+
 impl LabFirmware {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Bios, Self::Uefi, Self::UefiHttp];
+    pub const ALL: [Self; 4] = [Self::Bios, Self::Uefi, Self::UefiHttp, Self::Arm64];
 
     /// The name on the command line.
     pub const fn name(self) -> &'static str {
@@ -65,29 +88,32 @@ impl LabFirmware {
             Self::Bios => "bios",
             Self::Uefi => "uefi",
             Self::UefiHttp => "uefi-http",
+            Self::Arm64 => "arm64",
         }
+    }
+
+    /// Which kernel its machine runs.
+    pub const fn arch(self) -> Arch {
+        self.row().arch
     }
 
     pub(crate) const fn row(self) -> Row {
         match self {
             // Seen with SeaBIOS 1.16.2 and ipxe-qemu 1.0.0+git-20190125 (2026-11): the ROM is an iPXE of its
             // own (user class `iPXE`), asks for DHCP 3 s after power-on, and asks twice.
-            Self::Bios => Row { qemu: X86, machine: "q35", flash: None, romfile: None, extra: &[] },
+            Self::Bios => PC,
             // Without the ROM the firmware's own VirtioNetDxe and PXE base code are what boots. Seen with OVMF
             // 2022.11 (2026-11): the first DISCOVER comes 5.5 s after power-on, the second 4 s later; arch 7,
             // UNDI 003000; TFTP first for the size (ended with error 8), then for the file.
             Self::Uefi => Row {
-                qemu: X86,
-                machine: "q35",
                 flash: Some(OVMF),
                 romfile: Some(""),
                 extra: &["-fw_cfg", "name=opt/org.tianocore/IPv6PXESupport,string=n"],
+                ..PC
             },
             // With PXE switched off by fw_cfg the boot option that is left for the card is HTTP Boot over
             // IPv4. Seen with OVMF 2022.11 (2026-11): class `HTTPClient:Arch:00016:UNDI:003000`, HEAD, then GET.
             Self::UefiHttp => Row {
-                qemu: X86,
-                machine: "q35",
                 flash: Some(OVMF),
                 romfile: Some(""),
                 extra: &[
@@ -96,6 +122,17 @@ impl LabFirmware {
                     "-fw_cfg",
                     "name=opt/org.tianocore/IPv6PXESupport,string=n",
                 ],
+                ..PC
+            },
+            Self::Arm64 => Row {
+                arch: Arch::Arm64,
+                qemu: ARM,
+                // Emulating the architecture's own algorithm for pointer signatures takes most of the time.
+                cpu: "max,pauth-impdef=on",
+                machine: "virt",
+                flash: Some(AAVMF),
+                romfile: Some(""),
+                extra: &[],
             },
         }
     }
@@ -167,7 +204,7 @@ mod tests {
             assert_eq!(firmware.name().parse(), Ok(firmware));
         }
         let error = "coreboot".parse::<LabFirmware>().unwrap_err();
-        assert!(error.contains("bios, uefi, uefi-http"), "{error}");
+        assert!(error.contains("bios, uefi, uefi-http, arm64"), "{error}");
     }
 
     #[test]

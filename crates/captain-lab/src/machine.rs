@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use captain_model::Mac;
+use captain_model::{Arch, Mac};
 use tokio::process::Child;
 
 use crate::accel::Accel;
@@ -21,7 +21,7 @@ pub struct Hardware {
     pub memory_mib: u32,
     /// Processors.
     pub cpus: u32,
-    /// How they are run.
+    /// How a PC's are run. Other architectures are always emulated.
     pub accel: Accel,
     /// The run's folder: disks, consoles and logs.
     pub folder: PathBuf,
@@ -111,7 +111,8 @@ fn arguments(mac: Mac, firmware: LabFirmware, hardware: &Hardware, code: Option<
     let disk = file_name(mac, "disk");
     add("-drive", format!("if=none,id=d0,format=raw,cache=unsafe,discard=unmap,file={disk}"));
     add("-device", "virtio-blk-pci,drive=d0".into());
-    all.extend(hardware.accel.arguments().map(str::to_owned));
+    let accel = if row.arch == Arch::Amd64 { hardware.accel } else { Accel::Tcg };
+    all.extend(accel.arguments(row.cpu).map(str::to_owned));
     // A machine that resets has failed: it would only start the same boot again.
     all.extend(["-nodefaults", "-no-reboot"].map(str::to_owned));
     all.extend(row.extra.iter().map(|argument| (*argument).to_owned()));

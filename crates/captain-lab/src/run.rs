@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::time::Instant;
 
-use captain_model::{Event, Mac};
+use captain_model::{Arch, Event, Mac};
 use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
@@ -93,12 +93,19 @@ async fn boot_all(options: &LabOptions, folder: &Path) -> Result<LabReport, LabE
     Ok(report(&watch?, folder))
 }
 
+/// KVM where it can be used and a machine is there that could run on it.
 async fn accel(options: &LabOptions, folder: &Path) -> Result<Accel, LabError> {
-    let first = options.firmware.first().copied().unwrap_or(LabFirmware::Bios);
-    let accel = Accel::probe(&first.emulator()?, folder).await?;
-    let how = match accel {
-        Accel::Kvm => "on KVM",
-        Accel::Tcg => "under software emulation (KVM cannot be used here)",
+    let (pcs, others): (Vec<LabFirmware>, Vec<LabFirmware>) =
+        options.firmware.iter().partition(|firmware| firmware.arch() == Arch::Amd64);
+    let accel = match pcs.first() {
+        Some(pc) => Accel::probe(&pc.emulator()?, folder).await?,
+        None => Accel::Tcg,
+    };
+    let how = match (accel, others.is_empty()) {
+        (Accel::Kvm, true) => "on KVM",
+        (Accel::Kvm, false) => "on KVM, those of other architectures under software emulation",
+        (Accel::Tcg, _) if pcs.is_empty() => "under software emulation (KVM is only used for PCs)",
+        (Accel::Tcg, _) => "under software emulation (KVM cannot be used here)",
     };
     let (count, parallel) = (options.roster().len(), options.parallelism());
     say(options, &format!("{count} machines {how}, {parallel} at a time"));

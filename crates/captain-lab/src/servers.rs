@@ -103,7 +103,12 @@ pub(crate) async fn daemon(options: &LabOptions, folder: &Path) -> Result<Server
         command.env_remove(name);
     }
     command.env("NO_COLOR", "1");
-    command.arg("serve").arg("-c").arg(&file).args(["-i", INTERFACE, "--mode", options.mode.name()]);
+    command.args(["serve", "--prepared", "-c"]).arg(&file).args([
+        "-i",
+        INTERFACE,
+        "--mode",
+        options.mode.name(),
+    ]);
     command.arg("--state-dir").arg(folder.join("state")).arg("--cache-dir").arg(&options.cache_dir);
     let mut server = Server::start("captaind", command, folder.join("captaind.log"))?;
     let started = Instant::now();

@@ -130,6 +130,9 @@ pub(crate) struct ServeArgs {
     /// Log lines as JSON
     #[arg(long, env = "CAPTAIND_JSON")]
     pub(crate) json: bool,
+    /// The files are there: build nothing (the lab's daemon has no mirror)
+    #[arg(long, hide = true)]
+    pub(crate) prepared: bool,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -379,6 +382,8 @@ pub(crate) enum LabFirmware {
     Uefi,
     /// OVMF, booting by HTTP
     UefiHttp,
+    /// An arm64 machine: AAVMF, booting by PXE
+    Arm64,
 }
 
 /// What `explain` prints.

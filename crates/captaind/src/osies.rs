@@ -138,16 +138,17 @@ pub(crate) fn failure(error: captain_osie::Error) -> Failure {
     }
 }
 
-/// Builds every OSIE that a profile names and the cache lacks.
+/// Builds every OSIE for `arch` that a profile names and the cache lacks.
 pub(crate) async fn build_missing(
     loaded: &Loaded,
     cache: &Path,
+    arch: Arch,
     progress: &dyn Progress,
 ) -> Result<(), Failure> {
-    for recipe in missing(&loaded.config, cache, Arch::Amd64)? {
+    for recipe in missing(&loaded.config, cache, arch)? {
         let wish = Wish {
             recipe,
-            options: BuildOptions::new(Arch::Amd64, cache),
+            options: BuildOptions::new(arch, cache),
             level: None,
             locks: lock_file(loaded.path.as_deref(), cache, &recipe.name),
             update: false,

@@ -65,13 +65,16 @@ fn run(chore: Chore) -> Result<()> {
         Chore::Fuzz { seconds } => fuzz::all(seconds),
         Chore::Lab { arguments } => {
             packages::ensure(&[packages::LAB], true)?;
+            if arguments.iter().any(|argument| argument.contains("arm64")) {
+                packages::ensure(&[packages::ARM64], true)?;
+            }
             captaind("lab", &arguments)
         }
     }
 }
 
 fn test(args: &TestArgs) -> Result<()> {
-    packages::ensure(&[packages::LAB, packages::PEERS], !args.no_install)?;
+    packages::ensure(&[packages::LAB, packages::ARM64, packages::PEERS], !args.no_install)?;
     cargo(&["fmt", "--all", "--check"], &[])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[])?;
     run::deny()?;

@@ -16,6 +16,12 @@ pub(crate) const LAB: &[Needed] = &[
     ("/usr/lib/ipxe/qemu/pxe-virtio.rom", "ipxe-qemu"),
 ];
 
+/// What its machines of another architecture run on.
+pub(crate) const ARM64: &[Needed] = &[
+    ("/usr/bin/qemu-system-aarch64", "qemu-system-arm"),
+    ("/usr/share/AAVMF/AAVMF_CODE.fd", "qemu-efi-aarch64"),
+];
+
 /// What the tests run beside that: real peers.
 pub(crate) const PEERS: &[Needed] = &[
     ("/usr/sbin/dnsmasq", "dnsmasq-base"),

@@ -3,6 +3,7 @@
 //! What needs the package mirror (the OSIE, the boot loaders) is made first. Then the same command is executed
 //! again with `--prepared`: a fresh process with one thread, as entering a user namespace demands.
 
+use std::collections::BTreeSet;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
@@ -46,15 +47,27 @@ fn prepare(args: &LabArgs, loaded: &Loaded) -> Result<(), Failure> {
 async fn prepare_files(args: &LabArgs, loaded: &Loaded, cache: &Path) -> Result<(), Failure> {
     let progress = progress::for_stderr();
     osies::loaders(loaded, cache, progress.as_ref()).await?;
-    match &args.osie {
-        Some(folder) if osies::is_built(folder, Arch::Amd64) => Ok(()),
-        Some(folder) => Err(Failure::usage(format!(
-            "{} holds no vmlinuz-x86_64 and initramfs-x86_64: make them with `captaind build -o {}`",
-            folder.display(),
-            folder.display()
-        ))),
-        None => osies::build_missing(loaded, cache, progress.as_ref()).await,
+    for arch in archs(args) {
+        match &args.osie {
+            Some(folder) if osies::is_built(folder, arch) => {}
+            Some(folder) => return Err(no_osie(folder, arch)),
+            None => osies::build_missing(loaded, cache, arch, progress.as_ref()).await?,
+        }
     }
+    Ok(())
+}
+
+/// The architectures of the lab's machines.
+fn archs(args: &LabArgs) -> BTreeSet<Arch> {
+    firmware(args).into_iter().map(captain_lab::LabFirmware::arch).collect()
+}
+
+fn no_osie(folder: &Path, arch: Arch) -> Failure {
+    let (folder, linux) = (folder.display(), arch.linux());
+    Failure::usage(format!(
+        "{folder} holds no vmlinuz-{linux} and initramfs-{linux}: make them with `captaind build --arch {arch} -o \
+         {folder}`"
+    ))
 }
 
 /// Makes `lab/name` a link to the cache's own folder.
@@ -153,6 +166,7 @@ fn firmware(args: &LabArgs) -> Vec<captain_lab::LabFirmware> {
             LabFirmware::Bios => captain_lab::LabFirmware::Bios,
             LabFirmware::Uefi => captain_lab::LabFirmware::Uefi,
             LabFirmware::UefiHttp => captain_lab::LabFirmware::UefiHttp,
+            LabFirmware::Arm64 => captain_lab::LabFirmware::Arm64,
         })
         .collect()
 }

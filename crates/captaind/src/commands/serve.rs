@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use captain_model::{DhcpMode, Inventory};
+use captain_model::{Arch, DhcpMode, Inventory};
 use captain_server::{BindError, BindErrorKind, Bound, Handle};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -23,11 +23,13 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     give_up_root(&loaded, &folders)?;
     let reload =
         Reload { config: args.config.clone(), interfaces, cache: folders.cache, handle: bound.handle() };
-    crate::runtime()?.block_on(serve(&loaded, reload, bound))
+    crate::runtime()?.block_on(serve(args, &loaded, reload, bound))
 }
 
-async fn serve(loaded: &Loaded, reload: Reload, bound: Bound) -> Result<(), Failure> {
-    prepare(loaded, &reload.cache).await?;
+async fn serve(args: &ServeArgs, loaded: &Loaded, reload: Reload, bound: Bound) -> Result<(), Failure> {
+    if !args.prepared {
+        prepare(loaded, &reload.cache).await?;
+    }
     tell_what_no_agent_has(&bound.settings().inventory);
     tokio::spawn(reload.on_hangup());
     bound.run(until_told_to_stop()).await.map_err(Failure::failed)
@@ -83,7 +85,7 @@ async fn prepare(loaded: &Loaded, cache: &Path) -> Result<(), Failure> {
     if loaded.config.server.loaders.is_none() {
         osies::loaders(loaded, cache, progress.as_ref()).await?;
     }
-    osies::build_missing(loaded, cache, progress.as_ref()).await
+    osies::build_missing(loaded, cache, Arch::Amd64, progress.as_ref()).await
 }
 
 /// What it takes to read the machines and profiles anew.
