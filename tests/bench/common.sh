@@ -31,6 +31,13 @@ network() {
     ip addr add 10.77.0.1/16 dev s0; ip link set s0 up
     ip -n client addr add 10.77.0.2/16 dev c0; ip -n client link set c0 up; ip -n client link set lo up
 }
+# another NAME NUMBER: a further server's namespace, 10.NUMBER.0.1 for the client, which is 10.NUMBER.0.2 there.
+another() {
+    ip netns add "$1"
+    ip link add s0 netns "$1" type veth peer name "c$2" netns client
+    ip -n "$1" addr add "10.$2.0.1/16" dev s0; ip -n "$1" link set s0 up; ip -n "$1" link set lo up
+    ip -n client addr add "10.$2.0.2/16" dev "c$2"; ip -n client link set "c$2" up
+}
 client() { $LOAD_ON ip netns exec client "$@"; }
 
 # apart: servers on the last processor alone, clients on the others, so that the server is what is measured.
@@ -58,5 +65,27 @@ captaind_up() {
 }
 down() { kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; }
 
-# ratio NAME OURS THEIRS
-ratio() { awk -v name="$1" -v ours="$2" -v theirs="$3" 'BEGIN { printf "ratio %s %.2f\n", name, (theirs > 0 ? ours / theirs : 0) }'; }
+# spent PID: seconds of processor time of that process, its threads and its children, also of those that ended.
+spent() {
+    cat /proc/[0-9]*/stat 2>/dev/null | awk -v root="$1" '{
+        pid = $1; sub(/.*\) /, ""); if (pid == root || $2 == root) ticks += $12 + $13 + $14 + $15
+    } END { printf "%.2f\n", ticks / 100 }'
+}
+
+# note NAME OURS THEIRS: one round's ratio. What else runs on this machine hits both sides of a round alike.
+note() {
+    awk -v name="$1" -v ours="$2" -v theirs="$3" 'BEGIN { print name, (theirs > 0 ? ours / theirs : 0) }' >>"$DIR/rounds"
+}
+
+# verdict NAME LEAST [most]: prints the median of the noted ratios beside the target; remembers a miss for `finish`.
+missed=0
+verdict() {
+    awk -v name="$1" '$1 == name { print $2 }' "$DIR/rounds" | sort -n | awk -v name="$1" -v target="$2" -v most="${3:-}" '
+        { all[NR] = $1 }
+        END { median = (all[int((NR + 1) / 2)] + all[int(NR / 2) + 1]) / 2
+              met = most ? median <= target : median >= target
+              printf "ratio %s %.2f (%s %s: %s; %d rounds, %.2f to %.2f)\n", name, median, most ? "at most" : "at least", target,
+                  met ? "met" : "MISSED", NR, all[1], all[NR]
+              exit !met }' || missed=1
+}
+finish() { exit $missed; }

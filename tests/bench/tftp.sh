@@ -1,40 +1,46 @@
 #!/usr/bin/env bash
 # What 32 TFTP clients get in sum, block size 1468: captaind, dnsmasq and tftpd-hpa in lock-step (which is all that
-# those two can do), then captaind with windowsize 16, as iPXE and U-Boot ask for.
+# those two can do), and captaind with windowsize 16, as iPXE and U-Boot ask for; in turns.
 #
-# usage: tests/bench/tftp.sh [MEGABYTES PER CLIENT, 32]     as root; CAPTAIND=path of a release build
+# usage: tests/bench/tftp.sh [MEGABYTES PER CLIENT, 8] [ROUNDS, 7]     as root; CAPTAIND=path of a release build
+# Each server has one processor, the clients the others.
 # needs: dnsmasq (dnsmasq-base), in.tftpd (tftpd-hpa), curl; $TOOLS/boot-load (cargo build --release -p captain-tests)
 . "$(dirname "$0")/common.sh"
 need dnsmasq dnsmasq-base; need in.tftpd tftpd-hpa; need curl curl
 private "$0" "$@"
 network
-megabytes=${1:-32}
+apart
+megabytes=${1:-8} rounds=${2:-7}
 mkdir tftp; head -c "${megabytes}M" /dev/urandom >tftp/file; chmod -R a+rX tftp
 
-# load NAME WINDOW: three runs, the best counts: the machine is seldom ours alone.
+# load NAME PID SUBNET WINDOW: MB/s in sum; a transfer that failed ends the script.
 load() {
-    local best=0
-    for _ in 1 2 3; do
-        read -r bytes seconds rate failed < <(client "$TOOLS/boot-load" tftp 10.77.0.1:69 file 32 1468 "$2" 0 10.77.0.2)
-        echo "  $1, window $2: $bytes bytes in $seconds s, $rate MB/s, $failed failed" >&2
-        [ "$failed" = 0 ] && best=$(printf '%s\n' "$best" "$rate" | sort -n | tail -n 1)
-    done
-    echo "$best"
+    local bytes seconds rate failed cpu; cpu=$(spent "$2")
+    read -r bytes seconds rate failed < <(client "$TOOLS/boot-load" tftp "10.$3.0.1:69" file 32 1468 "$4" 0 "10.$3.0.2")
+    echo "$rate"
+    awk -v name="$1, window $4" -v bytes="$bytes" -v rate="$rate" -v failed="$failed" -v before="$cpu" -v after="$(spent "$2")" '
+        BEGIN { printf "  %s: %s MB/s, %.2f s of processor time per GB, %s failed\n", name, rate, (after - before) * 1e9 / bytes, failed
+                exit failed }' >&2
 }
 
 captaind_up "[tftp]
 root = \"./tftp\"
 [dhcp]
 mode = \"disabled\""
-ours=$(load captaind 1); windowed=$(load captaind 16); down
-dnsmasq --keep-in-foreground --conf-file=/dev/null --user=nobody --port=0 --interface=s0 --bind-interfaces \
-    --enable-tftp --tftp-root="$DIR/tftp" --tftp-max=100 >dnsmasq.log 2>&1 & server=$!
-sleep 1; dnsmasq=$(load dnsmasq 1); down
-in.tftpd --foreground --address 10.77.0.1:69 --user nobody --secure "$DIR/tftp" >hpa.log 2>&1 & server=$!
-sleep 1; hpa=$(load tftpd-hpa 1); down
-
-echo "captaind $ours MB/s, with windows $windowed MB/s, dnsmasq $dnsmasq MB/s, tftpd-hpa $hpa MB/s"
-ratio tftp-dnsmasq "$ours" "$dnsmasq"
-ratio tftp-hpa "$ours" "$hpa"
-ratio tftp-window-dnsmasq "$windowed" "$dnsmasq"
-ratio tftp-window-hpa "$windowed" "$hpa"
+ours=$server
+another dnsmasq 78; another hpa 79
+$SERVER_ON ip netns exec dnsmasq dnsmasq --keep-in-foreground --conf-file=/dev/null --user=nobody --port=0 --interface=s0 \
+    --bind-interfaces --enable-tftp --tftp-root="$DIR/tftp" --tftp-max=100 >dnsmasq.log 2>&1 & dnsmasq=$!
+$SERVER_ON ip netns exec hpa in.tftpd --foreground --address 10.79.0.1:69 --user nobody --secure "$DIR/tftp" >hpa.log 2>&1 & hpa=$!
+sleep 1
+for _ in $(seq "$rounds"); do
+    one=$(load captaind $ours 77 1); many=$(load captaind $ours 77 16)
+    for peer in "dnsmasq $dnsmasq 78" "hpa $hpa 79"; do
+        theirs=$(load $peer 1)
+        note "tftp-${peer%% *}" "$one" "$theirs"; note "tftp-window-${peer%% *}" "$many" "$theirs"
+    done
+done
+kill $ours $dnsmasq $hpa
+verdict tftp-dnsmasq 1.5; verdict tftp-hpa 1.5
+verdict tftp-window-dnsmasq 4; verdict tftp-window-hpa 4
+finish

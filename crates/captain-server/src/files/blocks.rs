@@ -106,6 +106,56 @@ fn read_waiting(file: &File, length: usize, at: u64) -> io::Result<Bytes> {
     Ok(buffer.into())
 }
 
+/// Parts of a file brought into the page cache, before a thread that must not wait for the disk sends them from there.
+#[derive(Debug)]
+pub(crate) struct Warmth {
+    file: Arc<File>,
+    reading: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Warmth {
+    /// Knows nothing of `file` yet.
+    pub(crate) fn new(file: Arc<File>) -> Self {
+        Self { file, reading: None }
+    }
+
+    /// Ready when `length` bytes from `at` are in the page cache, as far as their two ends tell: the kernel reads ahead,
+    /// and forgets what was not used for long. Where one is missing in between, the sending thread waits for the disk.
+    ///
+    /// # Errors
+    /// The disk's, or `UnexpectedEof` where the file was cut short underneath.
+    pub(crate) fn poll_warm(
+        &mut self,
+        context: &mut Context<'_>,
+        at: u64,
+        length: usize,
+    ) -> Poll<io::Result<()>> {
+        let last = at + (length as u64).saturating_sub(1);
+        if self.reading.is_none() && [at, last].into_iter().all(|at| read_cached(&self.file, 1, at).is_some())
+        {
+            return Poll::Ready(Ok(()));
+        }
+        let reading = self.reading.get_or_insert_with(|| {
+            let file = self.file.clone();
+            tokio::task::spawn_blocking(move || warm(&file, at, length))
+        });
+        let read = ready!(Pin::new(reading).poll(context));
+        self.reading = None;
+        Poll::Ready(read.unwrap_or_else(|error| Err(io::Error::other(error))))
+    }
+}
+
+fn warm(file: &File, at: u64, length: usize) -> io::Result<()> {
+    let mut buffer = vec![0; length.min(LARGE_BLOCK)];
+    let mut done = 0;
+    while done < length {
+        let piece = buffer.len().min(length - done);
+        file.read_exact_at(&mut buffer[..piece], at + done as u64)?;
+        done += piece;
+    }
+    Ok(())
+}
+
 /// Blocks as the byte stream that TFTP takes.
 #[derive(Debug)]
 pub(crate) struct Reader {

@@ -1,8 +1,10 @@
-//! Pieces of a file as a response body: read as they are sent, one block in memory per client.
+//! Pieces of a file as a response body: handed to the connection where it sends files itself, else read as they are
+//! sent, one block in memory per client.
 
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,45 +12,85 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
+use super::lane::{Finished, Lane, SEGMENT, Segment, Slot, Tally};
 use crate::files::Piece;
-use crate::files::blocks::Blocks;
-
-/// Called once with the bytes that were taken, when the body ends or is dropped half-way.
-pub(crate) type Finished = Box<dyn FnOnce(u64) + Send>;
+use crate::files::blocks::{Blocks, Warmth};
 
 /// Some pieces of a file, one after the other.
 pub(crate) struct FileBody {
     file: Arc<File>,
     pieces: VecDeque<Piece>,
-    reading: Option<Blocks>,
-    length: u64,
+    reading: Option<Reading>,
     left: u64,
-    finished: Option<Finished>,
+    slot: Slot,
+    tally: Arc<Tally>,
+}
+
+/// The part of the file that is on its way.
+enum Reading {
+    /// Through our memory.
+    Blocks(Blocks),
+    /// As segments.
+    Segments { lane: Lane, rest: Range<u64>, warmth: Warmth },
 }
 
 impl FileBody {
-    /// All of `pieces`.
+    /// All of `pieces`; by the lane of whichever connection puts its own into [`Self::slot`].
     pub(crate) fn new(file: Arc<File>, pieces: Vec<Piece>, finished: Finished) -> Self {
-        let length = pieces.iter().map(Piece::length).sum();
-        Self { file, pieces: pieces.into(), reading: None, length, left: length, finished: Some(finished) }
+        let left = pieces.iter().map(Piece::length).sum();
+        let (slot, tally) = (Slot::default(), Tally::new(finished));
+        Self { file, pieces: pieces.into(), reading: None, left, slot, tally }
+    }
+
+    /// Where a connection that sends files puts its lane.
+    pub(crate) fn slot(&self) -> Slot {
+        self.slot.clone()
     }
 
     fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
         loop {
-            if let Some(blocks) = &mut self.reading {
-                let block = ready!(blocks.poll_block(context))?;
-                if !block.is_empty() {
-                    return Poll::Ready(Ok(block));
-                }
-                self.reading = None;
+            let bytes = ready!(self.poll_reading(context))?;
+            if !bytes.is_empty() {
+                return Poll::Ready(Ok(bytes));
             }
             match self.pieces.pop_front() {
                 None => return Poll::Ready(Ok(Bytes::new())),
                 Some(Piece::Bytes(bytes)) if bytes.is_empty() => {}
-                Some(Piece::Bytes(bytes)) => return Poll::Ready(Ok(bytes)),
-                Some(Piece::File(range)) => {
-                    self.reading = Some(Blocks::new(self.file.clone(), range.start, range.end));
+                Some(Piece::Bytes(bytes)) => {
+                    self.tally.add(bytes.len());
+                    return Poll::Ready(Ok(bytes));
                 }
+                Some(Piece::File(range)) => self.reading = Some(self.begin(range)),
+            }
+        }
+    }
+
+    fn begin(&self, range: Range<u64>) -> Reading {
+        match self.slot.get() {
+            Some(lane) => {
+                Reading::Segments { lane: lane.clone(), rest: range, warmth: Warmth::new(self.file.clone()) }
+            }
+            None => Reading::Blocks(Blocks::new(self.file.clone(), range.start, range.end)),
+        }
+    }
+
+    /// The next bytes of the part that is on its way; empty where there is none.
+    fn poll_reading(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Bytes>> {
+        match &mut self.reading {
+            None => Poll::Ready(Ok(Bytes::new())),
+            Some(Reading::Blocks(blocks)) => {
+                let block = ready!(blocks.poll_block(context))?;
+                self.tally.add(block.len());
+                Poll::Ready(Ok(block))
+            }
+            Some(Reading::Segments { rest, .. }) if rest.is_empty() => Poll::Ready(Ok(Bytes::new())),
+            Some(Reading::Segments { lane, rest, warmth }) => {
+                let (at, left) = (rest.start, rest.end - rest.start);
+                let length = usize::try_from(left).map_or(SEGMENT, |left| left.min(SEGMENT));
+                ready!(warmth.poll_warm(context, at, length))?;
+                rest.start += length as u64;
+                let (file, tally) = (self.file.clone(), self.tally.clone());
+                Poll::Ready(Ok(lane.push(Segment { file, at, length, tally })))
             }
         }
     }
@@ -76,18 +118,11 @@ impl Body for FileBody {
     }
 }
 
-impl Drop for FileBody {
-    fn drop(&mut self) {
-        if let Some(finished) = self.finished.take() {
-            finished(self.length - self.left);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::files::served::BLOCK;
+    use crate::http::lane::stands_in;
     use http_body_util::BodyExt;
     use std::os::unix::fs::FileExt;
     use std::sync::Mutex;
@@ -118,5 +153,26 @@ mod tests {
         let body = FileBody::new(file(), pieces, Box::new(|_| {}));
         assert_eq!(body.size_hint().exact(), Some(5));
         assert_eq!(body.collect().await.unwrap().to_bytes(), b"a\x07\x07\x07z".as_slice());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_sends_files_is_given_segments_and_counts_what_it_sent() {
+        let told = Arc::new(Mutex::new(None));
+        let tell = told.clone();
+        let finished = Box::new(move |bytes| *tell.lock().unwrap() = Some(bytes));
+        let head = Piece::Bytes(Bytes::from_static(b"head"));
+        let mut body = FileBody::new(file(), vec![head, Piece::File(3..BLOCK as u64)], finished);
+        let lane = Lane::default();
+        assert!(body.slot().set(lane.clone()).is_ok());
+        let mut next = async || body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!(next().await, b"head".as_slice());
+        let stand_in = next().await;
+        assert!(stands_in(&stand_in) && stand_in.len() == BLOCK - 3);
+        assert!(body.is_end_stream());
+        drop(body);
+        assert_eq!(*told.lock().unwrap(), None, "it was not sent yet");
+        let sent = lane.send_first(|_, at, length| Ok::<_, io::Error>((at == 3) as usize * length));
+        assert!(matches!(sent, Some(Ok(sent)) if sent == BLOCK - 3));
+        assert_eq!(*told.lock().unwrap(), Some(BLOCK as u64 + 1));
     }
 }

@@ -75,7 +75,10 @@ pub(crate) fn send(appliance: Arc<Appliance>, content: &Content, mut asked: Aske
         insert(headers, header::CONTENT_LENGTH, &answer.length().to_string());
         insert(headers, header::CONTENT_TYPE, &answer.media_type);
     }
-    *response.body_mut() = body(appliance, content, asked, answer);
+    if let Some(body) = body(appliance, content, asked, answer) {
+        response.extensions_mut().insert(body.slot());
+        *response.body_mut() = Body::new(body);
+    }
     response
 }
 
@@ -144,13 +147,13 @@ impl Answer {
     }
 }
 
-fn body(appliance: Arc<Appliance>, content: &Content, asked: Asked, answer: Answer) -> Body {
+fn body(appliance: Arc<Appliance>, content: &Content, asked: Asked, answer: Answer) -> Option<FileBody> {
     let (began, length, status) = (Instant::now(), answer.length(), answer.status);
     if asked.method == Method::HEAD || length == 0 {
         if !asked.quiet {
             appliance.tell(asked.mac, asked.answered(status, 0, began, status == StatusCode::OK));
         }
-        return Body::empty();
+        return None;
     }
     let finished = move |bytes| {
         if !asked.quiet {
@@ -158,7 +161,7 @@ fn body(appliance: Arc<Appliance>, content: &Content, asked: Asked, answer: Answ
             appliance.tell(asked.mac, asked.answered(status, bytes, began, complete));
         }
     };
-    Body::new(FileBody::new(content.file.clone(), answer.pieces, Box::new(finished)))
+    Some(FileBody::new(content.file.clone(), answer.pieces, Box::new(finished)))
 }
 
 fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {

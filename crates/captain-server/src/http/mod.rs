@@ -6,6 +6,7 @@ mod body;
 mod events;
 mod file;
 mod iso;
+mod lane;
 mod operations;
 mod osie;
 mod page;
@@ -14,6 +15,7 @@ mod peer;
 mod range;
 mod report;
 mod script;
+mod sendfile;
 pub(crate) mod serve;
 mod stall;
 #[cfg(test)]

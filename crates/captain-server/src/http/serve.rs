@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
 use hyper::server::conn::http1;
-use hyper::{Request, body::Incoming};
+use hyper::{Request, Response, body::Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
@@ -20,7 +21,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use super::lane::{Lane, Slot};
 use super::peer::Ends;
+use super::sendfile::Sendfile;
 use super::stall::Stall;
 use crate::appliance::Appliance;
 
@@ -168,20 +171,31 @@ impl Visitor {
         // Heads and small scripts go out at once.
         let _slower = stream.set_nodelay(true);
         let ends = Ends::new(remote, local);
-        let stream = Stall::new(stream, self.limits.patience);
-        match tls {
-            None => self.converse(stream, ends).await,
-            Some(tls) => match tokio::time::timeout(self.limits.handshake, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.converse(stream, ends).await,
-                Ok(Err(error)) => tracing::debug!(%remote, "TLS: {error}"),
-                Err(_) => tracing::debug!(%remote, "TLS: no handshake in time"),
-            },
+        let patience = self.limits.patience;
+        let Some(tls) = tls else {
+            let lane = Lane::default();
+            let stream = Stall::new(Sendfile::new(stream, lane.clone()), patience);
+            return self.converse(stream, ends, Some(lane)).await;
+        };
+        match tokio::time::timeout(self.limits.handshake, tls.accept(Stall::new(stream, patience))).await {
+            Ok(Ok(stream)) => self.converse(stream, ends, None).await,
+            Ok(Err(error)) => tracing::debug!(%remote, "TLS: {error}"),
+            Err(_) => tracing::debug!(%remote, "TLS: no handshake in time"),
         }
     }
 
-    async fn converse(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, ends: Ends) {
+    /// `lane` is where `stream` sends files from, if it does.
+    async fn converse(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        ends: Ends,
+        lane: Option<Lane>,
+    ) {
         let appliance = self.appliance;
-        let service = self.router.map_request(move |request| prepare(&appliance, request, ends));
+        let service = self
+            .router
+            .map_request(move |request| prepare(&appliance, request, ends))
+            .map_response(move |response: Response<Body>| offer(response, lane.as_ref()));
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.limits.head)
@@ -193,6 +207,14 @@ impl Visitor {
             tracing::debug!(remote = %ends.remote, "HTTP: {error}");
         }
     }
+}
+
+fn offer(response: Response<Body>, lane: Option<&Lane>) -> Response<Body> {
+    if let (Some(slot), Some(lane)) = (response.extensions().get::<Slot>(), lane) {
+        // A body goes out by one connection, so nobody was here before.
+        let _first = slot.set(lane.clone());
+    }
+    response
 }
 
 fn prepare(appliance: &Appliance, mut request: Request<Incoming>, ends: Ends) -> Request<Incoming> {
@@ -251,5 +273,15 @@ mod tests {
         assert!(crowd.enter(address, 3).is_some());
         drop(places);
         assert!(crowd.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_a_connection_that_sends_files_offers_to() {
+        let (slot, mut response) = (Slot::default(), Response::new(Body::empty()));
+        response.extensions_mut().insert(slot.clone());
+        let response = offer(response, None);
+        assert!(slot.get().is_none());
+        offer(response, Some(&Lane::default()));
+        assert!(slot.get().is_some());
     }
 }
