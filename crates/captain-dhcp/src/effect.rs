@@ -43,13 +43,16 @@ impl Turn<'_> {
 
     fn hold(&self, table: &mut Table, address: Ipv4Addr, outcome: &mut Outcome) {
         self.withdraw(table, Some(address));
-        let fixed = self.world.inventory.machine_at(address).is_some();
         let had = table.of(&self.client, self.id_first).contains(&address);
-        if self.settings.probe && !fixed && !had {
+        if self.settings.probe && !had {
             outcome.probes.push(address);
         }
+        let vouched = self.world.inventory.machine_at(address).map_or_else(Vec::new, |one| one.macs.clone());
         let until = self.now.after(self.settings.offer_hold);
-        table.edit(address, |entry| entry.offer = Some((self.client.clone(), until)));
+        table.edit(address, |entry| {
+            entry.offer = Some((self.client.clone(), until));
+            entry.vouched = vouched;
+        });
     }
 
     /// Frees what was offered to the client, but for `keep`.
@@ -113,13 +116,8 @@ impl Turn<'_> {
     }
 
     fn decline(&self, table: &mut Table, address: Ipv4Addr, outcome: &mut Outcome) {
-        table.edit(address, |entry| {
-            entry.offer = None;
-            entry.probation = Some(self.now.after(self.settings.probation));
-            if entry.lease.take().is_some() {
-                outcome.leases.push(LeaseChange::Remove(address));
-            }
-        });
+        let until = self.now.after(self.settings.probation);
+        table.bar(address, until, &mut outcome.leases);
         outcome.events.push(self.event(EventKind::LeaseDeclined { address }));
     }
 }

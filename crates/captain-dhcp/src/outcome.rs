@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use captain_model::{Event, Lease, Mac};
+use captain_model::{Event, Lease, Mac, Timestamp};
 
 /// Everything that follows from one datagram, probe result or deadline.
 ///
@@ -63,6 +63,8 @@ pub enum LeaseChange {
     Put(Lease),
     /// Nobody has had this address, as far as we remember.
     Remove(Ipv4Addr),
+    /// Somebody unknown uses this address: nobody gets it until then.
+    Bar(Ipv4Addr, Timestamp),
 }
 
 /// What was found at a probed address.

@@ -12,7 +12,7 @@ use crate::report::report;
 use crate::table::Table;
 use crate::who::{self, Netboot};
 use crate::wire::{self, EncodeError, Request, Response};
-use crate::{Ingress, LeaseChange, Outcome, Probe, Reply, Settings, World, reply, route};
+use crate::{Ingress, Outcome, Probe, Reply, Settings, World, home, reply, route};
 
 /// The DHCP server: datagrams, probe results and deadlines in, [`Outcome`]s out.
 #[derive(Clone, Debug)]
@@ -39,6 +39,15 @@ impl Server {
             table.edit(lease.address, |entry| entry.lease = Some(lease));
         }
         Self { settings, table }
+    }
+
+    /// Bars the addresses that were barred before, each until its time ([`LeaseChange::Bar`]).
+    #[must_use]
+    pub fn barring(mut self, barred: impl IntoIterator<Item = (Ipv4Addr, Timestamp)>) -> Self {
+        for (address, until) in barred {
+            self.table.edit(address, |entry| entry.probation = Some(until));
+        }
+        self
     }
 
     /// What it was made with.
@@ -79,6 +88,7 @@ impl Server {
     fn answer(&mut self, now: Timestamp, world: &World<'_>, ingress: Ingress, request: Request) -> Walk {
         let netboot = who::identify(&request);
         let identity = world.inventory.identify(request.mac);
+        let ingress = home::of(&self.settings, &self.table, ingress, &request, identity);
         let choice = boot::choose(&Asked {
             settings: &self.settings,
             world,
@@ -126,25 +136,26 @@ impl Server {
 
     /// Tells what was found at an address of [`Outcome::probes`]. Silence (`Probe::Free`) need not be told.
     ///
-    /// An offer that nobody has accepted yet is withdrawn; who has accepted finds out by itself and declines.
+    /// An offer that nobody has accepted yet is withdrawn; who has accepted finds out by itself and declines. An
+    /// address that the operator fixed for the machine stays offered, and an event says who sits on it.
     pub fn probe_result(&mut self, now: Timestamp, address: Ipv4Addr, found: Probe) -> Outcome {
         let mut outcome = Outcome::default();
         let Some(entry) = self.table.get(address) else { return outcome };
         let Some((client, _)) = entry.offer.clone().filter(|_| entry.active(now).is_none()) else {
             return outcome;
         };
-        match found {
+        let by = match found {
             Probe::Free => return outcome,
-            Probe::Used(Some(mac)) if mac == client.mac => return outcome,
-            Probe::Used(_) => {}
-        }
-        let had_lease = entry.lease.is_some();
-        let until = now.after(self.settings.probation);
-        self.table.edit(address, |entry| {
-            *entry = crate::table::Entry { probation: Some(until), ..Default::default() };
-        });
-        outcome.leases.extend(had_lease.then_some(LeaseChange::Remove(address)));
-        outcome.events.push(Event::new(now, client.mac, EventKind::LeaseDeclined { address }));
+            Probe::Used(Some(mac)) if mac == client.mac || entry.vouched.contains(&mac) => return outcome,
+            Probe::Used(by) => by,
+        };
+        let kind = if entry.vouched.contains(&client.mac) {
+            EventKind::AddressInUse { address, by }
+        } else {
+            self.table.bar(address, now.after(self.settings.probation), &mut outcome.leases);
+            EventKind::LeaseDeclined { address }
+        };
+        outcome.events.push(Event::new(now, client.mac, kind));
         outcome
     }
 

@@ -13,6 +13,8 @@ pub struct Settings {
     pub mode: DhcpMode,
     /// The networks that addresses are given out in; the most specific one that holds an address applies.
     pub subnets: Vec<Subnet>,
+    /// Our further addresses on each interface, beside the one that an [`Ingress`] names.
+    pub homes: Vec<Home>,
     /// Static routes (option 121); each goes to the clients of the subnet that holds its router.
     pub routes: Vec<Route>,
     /// Port of the HTTP server that boot URLs name.
@@ -34,6 +36,7 @@ impl Default for Settings {
         Self {
             mode: DhcpMode::Disabled,
             subnets: Vec::new(),
+            homes: Vec::new(),
             routes: Vec::new(),
             http_port: 7080,
             tftp_port: 69,
@@ -52,6 +55,17 @@ pub struct Route {
     pub network: Ipv4Net,
     /// By which router.
     pub via: Ipv4Addr,
+}
+
+/// One more address of ours on an interface whose wire carries several subnets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Home {
+    /// Index of the interface.
+    pub interface: u32,
+    /// Our address there.
+    pub address: Ipv4Addr,
+    /// Its network.
+    pub network: Ipv4Net,
 }
 
 /// What may change under a running server: read anew for each packet.

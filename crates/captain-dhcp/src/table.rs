@@ -5,6 +5,8 @@ use std::net::Ipv4Addr;
 
 use captain_model::{Lease, Mac, Timestamp};
 
+use crate::LeaseChange;
+
 /// Who an address is for. Whether the MAC or option 61 decides is the subnet's rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Client {
@@ -35,6 +37,8 @@ pub(crate) struct Entry {
     pub(crate) lease: Option<Lease>,
     /// Offered, and until when it is held.
     pub(crate) offer: Option<(Client, Timestamp)>,
+    /// The cards of the machine whose fixed address it is, where the offer was made for that.
+    pub(crate) vouched: Vec<Mac>,
     /// Somebody unknown has it: not given out until then.
     pub(crate) probation: Option<Timestamp>,
 }
@@ -93,6 +97,14 @@ impl Table {
             self.index(address, &entry);
             self.entries.insert(address, entry);
         }
+    }
+
+    /// Gives `address` to nobody until then; what is to become durable goes to `changes`.
+    pub(crate) fn bar(&mut self, address: Ipv4Addr, until: Timestamp, changes: &mut Vec<LeaseChange>) {
+        let had = self.get(address).is_some_and(|entry| entry.lease.is_some());
+        self.edit(address, |entry| *entry = Entry { probation: Some(until), ..Entry::default() });
+        changes.extend(had.then_some(LeaseChange::Remove(address)));
+        changes.push(LeaseChange::Bar(address, until));
     }
 
     fn index(&mut self, address: Ipv4Addr, entry: &Entry) {
@@ -166,7 +178,9 @@ impl Table {
     pub(crate) fn sweep(&mut self, now: Timestamp) {
         while let Some(&(at, address)) = self.ends.first().filter(|(at, _)| *at <= now) {
             self.edit(address, |entry| {
-                entry.offer.take_if(|(_, until)| *until <= at);
+                if entry.offer.take_if(|(_, until)| *until <= at).is_some() {
+                    entry.vouched.clear();
+                }
                 entry.probation.take_if(|until| *until <= at);
             });
         }

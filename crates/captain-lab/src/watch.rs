@@ -114,6 +114,7 @@ impl Watch {
             EventKind::Report { .. }
             | EventKind::TftpFailed { .. }
             | EventKind::LeaseDeclined { .. }
+            | EventKind::AddressInUse { .. }
             | EventKind::Done => Some(describe(&event.kind)),
             EventKind::DhcpReply { .. }
             | EventKind::Ignored { .. }
@@ -222,6 +223,7 @@ fn describe(kind: &EventKind) -> String {
         EventKind::Ignored { why } => format!("got no answer: {why}"),
         EventKind::LeaseReleased { address } => format!("gave {address} back"),
         EventKind::LeaseDeclined { address } => format!("found {address} in use"),
+        EventKind::AddressInUse { address, .. } => format!("its fixed address {address} is in use"),
         EventKind::NetbootRefused { why } => format!("may not netboot: {why}"),
         EventKind::TftpDone { file, bytes, .. } => format!("TFTP {file}, {bytes} bytes"),
         EventKind::TftpProbe { file } => format!("TFTP asked for the size of {file}"),

@@ -63,6 +63,13 @@ pub enum EventKind {
         /// Which.
         address: Ipv4Addr,
     },
+    /// Somebody uses the address that is fixed for a machine, which was offered it nonetheless.
+    AddressInUse {
+        /// Which.
+        address: Ipv4Addr,
+        /// Who uses it, where that is known.
+        by: Option<Mac>,
+    },
     /// A machine may not netboot, and was told so.
     NetbootRefused {
         /// Why.

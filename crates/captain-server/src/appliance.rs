@@ -58,7 +58,7 @@ impl Appliance {
             settings,
             shelf: ArcSwap::from_pointee(Shelf::default()),
             bus: Bus::new(timeline),
-            leases: Leases::new(loaded.leases),
+            leases: Leases::new(loaded.leases, loaded.barred),
             logs: Logs::default(),
             state,
             stopping: CancellationToken::new(),

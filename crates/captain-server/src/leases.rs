@@ -15,13 +15,20 @@ const LEARNT: usize = 4096;
 pub(crate) struct Leases {
     table: RwLock<BTreeMap<Ipv4Addr, Lease>>,
     learnt: RwLock<VecDeque<(Ipv4Addr, Mac)>>,
+    /// Addresses that nobody was to get when the appliance started, and until when.
+    barred: Vec<(Ipv4Addr, Timestamp)>,
 }
 
 impl Leases {
-    /// A table with these leases.
-    pub(crate) fn new(leases: impl IntoIterator<Item = Lease>) -> Self {
+    /// A table with these leases, and addresses that nobody may get.
+    pub(crate) fn new(leases: impl IntoIterator<Item = Lease>, barred: Vec<(Ipv4Addr, Timestamp)>) -> Self {
         let table = leases.into_iter().map(|lease| (lease.address, lease)).collect();
-        Self { table: RwLock::new(table), learnt: RwLock::default() }
+        Self { table: RwLock::new(table), learnt: RwLock::default(), barred }
+    }
+
+    /// What the DHCP core is to know of from before.
+    pub(crate) fn barred(&self) -> &[(Ipv4Addr, Timestamp)] {
+        &self.barred
     }
 
     /// Follows the DHCP core.
@@ -31,6 +38,7 @@ impl Leases {
             match change {
                 LeaseChange::Put(lease) => drop(table.insert(lease.address, lease.clone())),
                 LeaseChange::Remove(address) => drop(table.remove(address)),
+                LeaseChange::Bar(..) => {}
             }
         }
     }
@@ -72,7 +80,8 @@ mod tests {
         let address = Ipv4Addr::new(192, 168, 50, 100);
         let mac = Mac::new([2, 0, 0, 0, 0, 1]);
         let expires = Timestamp::from_millis(100);
-        let leases = Leases::new([Lease { mac, address, expires, client_id: None, hostname: None }]);
+        let leases =
+            Leases::new([Lease { mac, address, expires, client_id: None, hostname: None }], Vec::new());
         assert_eq!(leases.holder(address, Timestamp::from_millis(99)), Some(mac));
         assert_eq!(leases.holder(address, Timestamp::from_millis(100)), None);
         leases.apply(&[LeaseChange::Remove(address)]);

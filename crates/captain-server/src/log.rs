@@ -14,6 +14,7 @@ pub(crate) fn line(event: &Event) {
         EventKind::TftpFailed { .. }
         | EventKind::Failed { .. }
         | EventKind::LeaseDeclined { .. }
+        | EventKind::AddressInUse { .. }
         | EventKind::NetbootRefused { .. } => warn!(mac, boot, "{text}"),
         EventKind::DhcpReply { .. }
         | EventKind::LeaseReleased { .. }
@@ -40,6 +41,10 @@ pub fn describe(kind: &EventKind) -> String {
         EventKind::Ignored { why } => format!("ignored: {why}"),
         EventKind::LeaseReleased { address } => format!("gave back {address}"),
         EventKind::LeaseDeclined { address } => format!("found {address} in use by somebody else"),
+        EventKind::AddressInUse { address, by } => {
+            let by = by.map_or_else(|| "somebody else".to_owned(), |mac| mac.to_string());
+            format!("its fixed address {address} is used by {by}: free it, or change the machine's `address`")
+        }
         EventKind::NetbootRefused { why } => format!("may not netboot: {why}"),
         EventKind::TftpDone { file, bytes, millis } => format!("TFTP {file}: {bytes} bytes in {millis} ms"),
         EventKind::TftpProbe { file } => format!("TFTP {file}: asked for its size"),

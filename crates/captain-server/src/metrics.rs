@@ -43,7 +43,7 @@ impl Counters {
             EventKind::DhcpReply { message, .. } => add(self.of_message(message), 1),
             EventKind::Ignored { .. } => add(&self.ignored, 1),
             EventKind::NetbootRefused { .. } => add(&self.refused, 1),
-            EventKind::LeaseDeclined { .. } => add(&self.declined, 1),
+            EventKind::LeaseDeclined { .. } | EventKind::AddressInUse { .. } => add(&self.declined, 1),
             EventKind::TftpDone { bytes, .. } => {
                 add(&self.tftp_done, 1);
                 add(&self.tftp_bytes, *bytes);

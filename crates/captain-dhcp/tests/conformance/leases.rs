@@ -198,10 +198,36 @@ pub const CASES: &[Case] = cases! {
         rig.pass(5000);
         assert_eq!(rig.send(&Ask::discover(2)).outcome.probes, [ip("192.168.50.100")]);
     };
-    "RFC 2131 section 2.2", "a fixed address is not probed: the operator vouches for it", || {
+    "RFC 2131 section 2.2", "a fixed address in use stays offered, and who uses it is told", || {
         let mut rig = rig();
-        rig.machine(1, |machine| machine.address = Some(ip("192.168.50.20")));
-        assert!(rig.send(&Ask::discover(1)).outcome.probes.is_empty());
+        let address = ip("192.168.50.20");
+        rig.machine(1, |machine| {
+            machine.macs.push(mac(2));
+            machine.address = Some(address);
+        });
+        assert_eq!(rig.send(&Ask::discover(1)).outcome.probes, [address]);
+        assert!(rig.server.probe_result(rig.now, address, Probe::Used(Some(mac(2)))).events.is_empty(), "its own card");
+        let outcome = rig.server.probe_result(rig.now, address, Probe::Used(Some(mac(99))));
+        let kind = EventKind::AddressInUse { address, by: Some(mac(99)) };
+        assert!(outcome.events.iter().any(|event| event.kind == kind), "{outcome:?}");
+        assert!(outcome.leases.is_empty());
+        assert_eq!(rig.send(&Ask::selecting(1, "192.168.50.20")).reply().kind(), ACK);
+    };
+    "RFC 2131 section 4.3.3", "a declined address, and one found in use, stay barred over a restart", || {
+        let mut rig = rig();
+        let declined = rig.lease(1);
+        let got = rig.send(&Ask::new(DECLINE, mac(1)).with(54, LOCAL.octets()).with(50, declined.octets()));
+        let until = rig.now.after(Duration::from_secs(600));
+        assert_eq!(got.outcome.leases, [LeaseChange::Remove(declined), LeaseChange::Bar(declined, until)]);
+        let used = rig.send(&Ask::discover(2)).reply().yiaddr;
+        let found = rig.server.probe_result(rig.now, used, Probe::Used(None));
+        assert_eq!(found.leases, [LeaseChange::Bar(used, until)]);
+        rig.server = Server::new(rig.settings.clone(), []).barring([(declined, until), (used, until)]);
+        for (last, address) in [(1, declined), (2, used)] {
+            assert_ne!(rig.send(&Ask::discover(last)).reply().yiaddr, address);
+        }
+        rig.pass(601);
+        assert_eq!(rig.send(&Ask::selecting(1, &declined.to_string())).reply().kind(), ACK);
     };
     "RFC 2131 section 2.2", "an address in use is withdrawn and not offered for a while", || {
         let mut rig = rig();

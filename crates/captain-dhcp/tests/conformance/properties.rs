@@ -175,6 +175,8 @@ struct Watch {
     /// Who may use which address until when.
     held: BTreeMap<Ipv4Addr, (captain_model::Mac, Timestamp)>,
     disk: BTreeMap<Ipv4Addr, Lease>,
+    /// What nobody may get until when.
+    barred: BTreeMap<Ipv4Addr, Timestamp>,
 }
 
 fn at(last: u8) -> Ipv4Addr {
@@ -230,7 +232,9 @@ impl Watch {
                 return;
             }
             Step::Restart => {
-                self.rig.server = Server::new(self.rig.settings.clone(), self.disk.values().cloned());
+                let server = Server::new(self.rig.settings.clone(), self.disk.values().cloned());
+                self.rig.server =
+                    server.barring(self.barred.iter().map(|(address, until)| (*address, *until)));
                 return;
             }
         };
@@ -238,11 +242,13 @@ impl Watch {
         assert!(self.rig.server.leases().eq(self.disk.values()), "disk and memory agree");
     }
 
-    /// Nobody else holds it, and it is not one that is kept for another.
+    /// Nobody else holds it, it is not barred, and it is not one that is kept for another.
     fn may_be_given(&self, address: Ipv4Addr, client: captain_model::Mac, now: Timestamp) {
         if let Some((holder, until)) = self.held.get(&address) {
             assert!(*holder == client || *until <= now, "{address} is {holder}'s, not {client}'s");
         }
+        let barred = self.barred.get(&address).is_some_and(|until| *until > now);
+        assert!(!barred, "{address} is barred");
         assert!(address != LOCAL && Some(address) != self.rig.settings.subnets[0].router);
         if let Some(machine) = self.rig.inventory().machine_at(address) {
             assert!(machine.macs.contains(&client), "{address} is fixed for {}", machine.mac());
@@ -263,6 +269,7 @@ impl Watch {
                     self.held.remove(address);
                     self.disk.remove(address);
                 }
+                LeaseChange::Bar(address, until) => drop(self.barred.insert(*address, *until)),
             }
         }
     }
@@ -284,7 +291,7 @@ proptest! {
         });
         rig.machine(1, |machine| machine.address = Some(at(101)));
         rig.machine(2, |machine| machine.address = Some(at(105)));
-        let mut watch = Watch { rig, offered: BTreeMap::new(), held: BTreeMap::new(), disk: BTreeMap::new() };
+        let mut watch = Watch { rig, offered: BTreeMap::new(), held: BTreeMap::new(), disk: BTreeMap::new(), barred: BTreeMap::new() };
         for step in steps {
             watch.step(step);
         }

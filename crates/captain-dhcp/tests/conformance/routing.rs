@@ -2,7 +2,7 @@
 
 use std::net::SocketAddrV4;
 
-use captain_dhcp::Destination;
+use captain_dhcp::{Destination, Home};
 use captain_model::DhcpMode;
 
 use crate::cases;
@@ -14,6 +14,17 @@ fn rig() -> Rig {
 
 fn unicast(address: &str, port: u16) -> Option<Destination> {
     Some(Destination::Unicast(SocketAddrV4::new(ip(address), port)))
+}
+
+/// 192.168.50.0/24 and 10.9.0.0/24 on one wire.
+fn two_subnets() -> Rig {
+    let mut rig = rig();
+    rig.settings(|settings| {
+        settings.subnets.push(subnet("10.9.0.0/24", "10.9.0.100", "10.9.0.199"));
+        let network = "10.9.0.0/24".parse().unwrap();
+        settings.homes.push(Home { interface: 3, address: ip("10.9.0.1"), network });
+    });
+    rig
 }
 
 const BROADCAST: Option<Destination> = Some(Destination::Broadcast { port: 68 });
@@ -103,5 +114,43 @@ pub const CASES: &[Case] = cases! {
             let got = rig.send(&Ask::discover(1).pxe(0));
             assert_eq!((got.reply().address(54), got.reply().siaddr), (ip(local), ip(local)));
         }
+    };
+    "issue 3: several subnets", "on a wire with two subnets a stranger gets the first one's", || {
+        let got = two_subnets().send(&Ask::discover(1));
+        assert_eq!((got.reply().address(54), got.reply().option(1)), (LOCAL, &[255, 255, 255, 0][..]));
+        assert_eq!(got.reply().yiaddr.octets()[0], 192);
+    };
+    "issue 3: several subnets", "a machine whose fixed address is in the second subnet is served there", || {
+        let mut rig = two_subnets();
+        rig.machine(1, |machine| machine.address = Some(ip("10.9.0.20")));
+        let got = rig.send(&Ask::discover(1).pxe(0));
+        assert_eq!((got.reply().yiaddr, got.reply().address(54)), (ip("10.9.0.20"), ip("10.9.0.1")));
+        assert_eq!((got.reply().siaddr, got.outcome.replies[0].from), (ip("10.9.0.1"), ip("10.9.0.1")));
+        let ask = Ask::new(REQUEST, mac(1)).with(54, [10, 9, 0, 1]).with(50, [10, 9, 0, 20]);
+        assert_eq!(rig.send(&ask).reply().kind(), ACK);
+    };
+    "issue 3: several subnets", "a client of the second subnet keeps its address when it starts again", || {
+        let mut rig = two_subnets();
+        let ask = Ask::new(REQUEST, mac(1)).with(54, [10, 9, 0, 1]).with(50, [10, 9, 0, 150]);
+        assert_eq!(rig.send(&ask).reply().kind(), ACK);
+        assert_eq!(rig.send(&Ask::init_reboot(1, "10.9.0.150")).reply().kind(), ACK);
+        assert_eq!(rig.send(&Ask::discover(1)).reply().yiaddr, ip("10.9.0.150"));
+        let rebinding = Ask { ciaddr: ip("10.9.0.150"), ..Ask::new(REQUEST, mac(1)) };
+        assert_eq!(rig.send(&rebinding).reply().address(54), ip("10.9.0.1"));
+    };
+    "issue 3: several subnets", "the second subnet of another interface is none of this wire", || {
+        let mut rig = two_subnets();
+        rig.settings(|settings| settings.homes[0].interface = 4);
+        rig.machine(1, |machine| machine.address = Some(ip("10.9.0.20")));
+        assert_eq!(rig.send(&Ask::discover(1)).reply().yiaddr.octets()[0], 192);
+    };
+    "issue 3: VIP", "what came to a virtual address is answered from it and names it", || {
+        let mut rig = rig();
+        rig.ingress.local = ip("192.168.50.7");
+        let got = rig.send(&Ask::discover(1).pxe(7));
+        let named = (got.reply().address(54), got.reply().siaddr, got.outcome.replies[0].from);
+        assert_eq!(named, (ip("192.168.50.7"), ip("192.168.50.7"), ip("192.168.50.7")));
+        let ask = Ask::new(REQUEST, mac(1)).with(54, [192, 168, 50, 7]).with(50, got.reply().yiaddr.octets());
+        assert_eq!(rig.send(&ask).reply().kind(), ACK);
     };
 };

@@ -58,7 +58,8 @@ pub(crate) async fn serve(
     }
     drop(to_core);
     let (ask, found) = probe::start(interfaces, packet.arp)?;
-    let server = Server::new(appliance.settings.core(mode), appliance.leases.all());
+    let server = Server::new(appliance.settings.core(mode), appliance.leases.all())
+        .barring(appliance.leases.barred().iter().copied());
     let mut core = Core { outlet: Arc::new(Outlet::new(sockets, packet.frames)), appliance, server, ask };
     core.run(&mut inbox, found).await
 }

@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use captain_dhcp::LeaseChange;
-use captain_model::{Lease, Mac};
+use captain_model::{Lease, Mac, Timestamp};
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
 };
@@ -17,6 +17,8 @@ use crate::timeline::Boot;
 const FILE: &str = "captaind.redb";
 /// Address -> lease as JSON.
 const LEASES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("leases");
+/// Address -> until when nobody gets it, milliseconds of [`Timestamp`].
+const BARRED: TableDefinition<'_, u32, u64> = TableDefinition::new("barred");
 /// Machines that used up their `once` or `until-done`.
 const SETTLED: TableDefinition<'_, [u8; 6], ()> = TableDefinition::new("settled");
 /// Boot id -> boot as JSON.
@@ -41,6 +43,8 @@ pub(crate) struct Store {
 pub(crate) struct Loaded {
     /// All leases.
     pub(crate) leases: Vec<Lease>,
+    /// Addresses that nobody gets, and until when.
+    pub(crate) barred: Vec<(Ipv4Addr, Timestamp)>,
     /// Machines that used up their boot policy.
     pub(crate) settled: HashSet<Mac>,
     /// The last boots.
@@ -117,6 +121,10 @@ impl Store {
                     Record::Lease(LeaseChange::Remove(address)) => {
                         leases.remove(address.to_bits())?;
                     }
+                    Record::Lease(LeaseChange::Bar(address, until)) => {
+                        let mut barred = transaction.open_table(BARRED)?;
+                        barred.insert(address.to_bits(), until.as_millis())?;
+                    }
                     Record::Settled(mac, true) => {
                         settled.insert(mac.bytes(), ())?;
                     }
@@ -178,6 +186,7 @@ fn open_and_load(path: &Path) -> Result<(Store, Loaded), redb::Error> {
     let transaction = store.database.begin_write()?;
     let next_boot = {
         transaction.open_table(LEASES)?;
+        transaction.open_table(BARRED)?;
         transaction.open_table(SETTLED)?;
         transaction.open_table(BOOTS)?;
         let mut counters = transaction.open_table(COUNTERS)?;
@@ -200,6 +209,10 @@ fn load(database: &Database) -> Result<Loaded, redb::Error> {
         let address = Ipv4Addr::from(address.value());
         loaded.leases.extend(lease.filter(|lease| lease.address == address));
     }
+    for entry in transaction.open_table(BARRED)?.iter()? {
+        let (address, until) = entry?;
+        loaded.barred.push((address.value().into(), Timestamp::from_millis(until.value())));
+    }
     for entry in transaction.open_table(SETTLED)?.iter()? {
         loaded.settled.insert(Mac::new(entry?.0.value()));
     }
@@ -218,7 +231,7 @@ fn set_aside(path: &Path) -> Result<PathBuf, OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use captain_model::{BootId, Timestamp};
+    use captain_model::BootId;
 
     fn lease(last: u8) -> Lease {
         Lease {
@@ -236,7 +249,14 @@ mod tests {
         let (store, _) = Store::open(folder.path()).unwrap();
         let mac = Mac::new([2, 0, 0, 0, 0, 7]);
         let put = |last| Record::Lease(LeaseChange::Put(lease(last)));
-        let first = [put(1), put(2), Record::Settled(mac, true), Record::Settled(lease(1).mac, true)];
+        let bar = (lease(9).address, Timestamp::from_millis(5_000));
+        let first = [
+            put(1),
+            Record::Lease(LeaseChange::Bar(bar.0, bar.1)),
+            put(2),
+            Record::Settled(mac, true),
+            Record::Settled(lease(1).mac, true),
+        ];
         store.commit(&first).unwrap();
         let gone = Ipv4Addr::new(192, 168, 50, 1);
         store
@@ -246,6 +266,7 @@ mod tests {
         let (_, loaded) = Store::open(folder.path()).unwrap();
         assert_eq!(loaded.leases, [lease(2)]);
         assert_eq!(loaded.settled, HashSet::from([mac]));
+        assert_eq!(loaded.barred, [bar]);
         assert_eq!(loaded.damage, None);
     }
 

@@ -36,6 +36,7 @@ pub(super) fn read(kind: &EventKind) -> Sign {
         | EventKind::Ignored { .. }
         | EventKind::LeaseReleased { .. }
         | EventKind::LeaseDeclined { .. }
+        | EventKind::AddressInUse { .. }
         | EventKind::NetbootRefused { .. }
         | EventKind::TftpProbe { .. }
         | EventKind::Stage { .. }
