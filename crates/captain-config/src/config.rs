@@ -54,6 +54,8 @@ pub struct ServerConfig {
     pub interfaces: Vec<String>,
     /// The address that machines are told; the interface's own where none is given.
     pub address: Option<Ipv4Addr>,
+    /// Whether HTTP, TFTP and syslog listen on all interfaces (`listen = "all"`), not on these and the loopback only.
+    pub listen_everywhere: bool,
     /// TCP port of plain HTTP, which firmware uses.
     pub http_port: u16,
     /// HTTPS, where `tls_cert` and `tls_key` are given.
@@ -75,6 +77,7 @@ impl Default for ServerConfig {
         Self {
             interfaces: Vec::new(),
             address: None,
+            listen_everywhere: false,
             http_port: 7080,
             https: None,
             state_dir: None,

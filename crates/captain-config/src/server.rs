@@ -16,6 +16,7 @@ pub(crate) fn server(table: Table) -> ServerConfig {
     let config = ServerConfig {
         interfaces: table.list("interfaces", |value| value.parsed(interface)).unwrap_or_default(),
         address: table.address("address"),
+        listen_everywhere: table.parsed("listen", listen).unwrap_or(false),
         http_port,
         https: https(&table, http_port),
         state_dir: table.path("state_dir"),
@@ -35,6 +36,14 @@ fn interface(name: &str) -> Result<String, String> {
         return Err(format!("`{name}` is not the name of an interface: it has at most 15 bytes and no `/`"));
     }
     Ok(word)
+}
+
+fn listen(text: &str) -> Result<bool, String> {
+    match text {
+        "all" => Ok(true),
+        "interfaces" => Ok(false),
+        _ => Err(format!("`{text}` is neither `interfaces` nor `all`")),
+    }
 }
 
 fn proxy(value: &Value) -> Option<IpNet> {

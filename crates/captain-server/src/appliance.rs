@@ -101,7 +101,8 @@ impl Appliance {
     pub(crate) fn settle(&self, mac: Mac, settled: bool) {
         let mut set = self.settled.write().unwrap_or_else(PoisonError::into_inner);
         let changed = if settled { set.insert(mac) } else { set.remove(&mac) };
-        if changed {
+        // Told again, it is written again: the disk may have refused it the first time.
+        if changed || settled {
             self.state.note(vec![Record::Settled(mac, settled)]);
         }
     }

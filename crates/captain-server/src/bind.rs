@@ -9,6 +9,7 @@ use captain_model::{DhcpMode, Event, Inventory, Timestamp};
 use tokio::sync::broadcast;
 
 use crate::appliance::Appliance;
+use crate::net::icmp::EchoSocket;
 use crate::net::open;
 use crate::net::packet::PacketSocket;
 use crate::net::udp::DhcpSocket;
@@ -26,10 +27,10 @@ pub struct Bound {
 pub(crate) struct Sockets {
     pub(crate) dhcp: Vec<DhcpSocket>,
     pub(crate) packet: PacketSockets,
-    pub(crate) tftp: Option<tftp::Engine>,
-    pub(crate) http: TcpListener,
-    pub(crate) https: Option<(TcpListener, Arc<rustls::ServerConfig>)>,
-    pub(crate) syslog: Option<UdpSocket>,
+    pub(crate) tftp: Vec<tftp::Engine>,
+    pub(crate) http: Vec<TcpListener>,
+    pub(crate) https: Vec<(TcpListener, Arc<rustls::ServerConfig>)>,
+    pub(crate) syslog: Vec<UdpSocket>,
     pub(crate) registry: Option<Router>,
 }
 
@@ -40,6 +41,8 @@ pub(crate) struct PacketSockets {
     pub(crate) frames: Option<PacketSocket>,
     /// Finds addresses in use before they are given out.
     pub(crate) arp: Option<PacketSocket>,
+    /// Finds those beyond routers.
+    pub(crate) echo: Option<EchoSocket>,
     /// Finds other DHCP servers in mode `auto`.
     pub(crate) rivals: Option<PacketSocket>,
 }
@@ -57,15 +60,13 @@ pub struct Handle {
 /// The first thing that is in the way; see [`BindError`].
 pub fn bind(mut settings: Settings) -> Result<Bound, BindError> {
     let dhcp = open_dhcp(&settings)?;
-    let http = open::tcp("HTTP", settings.listen, settings.http_port)?;
-    settings.http_port = local_port(http.local_addr().ok(), settings.http_port);
-    let https = settings.https.clone().map(|https| http::tls::open(settings.listen, &https)).transpose()?;
+    let http = open_http(&mut settings)?;
+    let https = open_https(&settings)?;
     let syslog = open_syslog(&mut settings)?;
     let tftp = tftp::open(&mut settings)?;
     let registry = open_registry(&settings)?;
     let (store, mut loaded) = open_state(&settings)?;
-    let state = Writer::start(store)
-        .map_err(|source| BindError::Io { what: "starting the state writer".to_owned(), source })?;
+    let state = Writer::new(store);
     if let Some(damage) = loaded.damage.take() {
         tracing::warn!("{damage}");
     }
@@ -87,7 +88,8 @@ impl Bound {
     /// # Errors
     /// The kernel's.
     pub fn http_address(&self) -> std::io::Result<SocketAddr> {
-        self.sockets.http.local_addr()
+        let first = self.sockets.http.first().ok_or_else(|| std::io::Error::other("HTTP listens nowhere"))?;
+        first.local_addr()
     }
 
     /// The settings with the ports that were really opened.
@@ -142,13 +144,31 @@ fn open_dhcp(settings: &Settings) -> Result<Vec<DhcpSocket>, BindError> {
     Ok(sockets)
 }
 
-fn open_syslog(settings: &mut Settings) -> Result<Option<UdpSocket>, BindError> {
-    if !settings.syslog.receive {
-        return Ok(None);
+/// One listener for each device; where a free port was asked for, the first one's is the others' too.
+fn open_http(settings: &mut Settings) -> Result<Vec<TcpListener>, BindError> {
+    let mut listeners = Vec::new();
+    for device in settings.devices() {
+        let listener = open::tcp("HTTP", settings.listen, settings.http_port, device.as_deref())?;
+        settings.http_port = local_port(listener.local_addr().ok(), settings.http_port);
+        listeners.push(listener);
     }
-    let socket = open::udp("syslog", settings.listen, settings.syslog.port)?;
-    settings.syslog.port = local_port(socket.local_addr().ok(), settings.syslog.port);
-    Ok(Some(socket))
+    Ok(listeners)
+}
+
+fn open_https(settings: &Settings) -> Result<Vec<(TcpListener, Arc<rustls::ServerConfig>)>, BindError> {
+    let Some(https) = &settings.https else { return Ok(Vec::new()) };
+    let devices = settings.devices().into_iter();
+    devices.map(|device| http::tls::open(settings.listen, https, device.as_deref())).collect()
+}
+
+fn open_syslog(settings: &mut Settings) -> Result<Vec<UdpSocket>, BindError> {
+    let mut sockets = Vec::new();
+    for device in settings.devices().into_iter().filter(|_| settings.syslog.receive) {
+        let socket = open::udp("syslog", settings.listen, settings.syslog.port, device.as_deref())?;
+        settings.syslog.port = local_port(socket.local_addr().ok(), settings.syslog.port);
+        sockets.push(socket);
+    }
+    Ok(sockets)
 }
 
 fn open_registry(settings: &Settings) -> Result<Option<Router>, BindError> {
@@ -164,9 +184,6 @@ fn open_state(settings: &Settings) -> Result<(Store, crate::state::Loaded), Bind
 }
 
 fn open_packet(mode: DhcpMode) -> PacketSockets {
-    let opened = |socket: std::io::Result<PacketSocket>, without: &str| {
-        socket.inspect_err(|error| tracing::info!("no packet socket ({error}): {without}")).ok()
-    };
     let auto = mode == DhcpMode::Auto;
     PacketSockets {
         frames: opened(PacketSocket::ipv4_sender(), "replies to clients without address are broadcast"),
@@ -174,8 +191,13 @@ fn open_packet(mode: DhcpMode) -> PacketSockets {
             PacketSocket::of(net::arp::ETHER_TYPE),
             "addresses are not probed before their first use",
         ),
+        echo: opened(EchoSocket::open(), "addresses of relayed subnets are not probed"),
         rivals: auto
             .then(|| opened(PacketSocket::ipv4(), "other DHCP servers cannot be looked for"))
             .flatten(),
     }
+}
+
+fn opened<T>(socket: std::io::Result<T>, without: &str) -> Option<T> {
+    socket.inspect_err(|error| tracing::info!("no raw socket ({error}): {without}")).ok()
 }

@@ -35,6 +35,10 @@ impl Bound {
     /// A component ended by itself; all others were stopped then.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), ServeError> {
         let appliance = self.appliance;
+        appliance
+            .state
+            .start()
+            .map_err(|source| ServeError::Component { component: "the state writer", source })?;
         let stocking = appliance.clone();
         tokio::task::spawn_blocking(move || stocking.stock()).await.map_err(|error| ServeError::Crashed {
             component: "opening boot files",
@@ -61,18 +65,19 @@ fn components(appliance: &Arc<Appliance>, sockets: Sockets) -> Vec<Component> {
     let own = || appliance.clone();
     let router = http::router(own(), sockets.registry);
     let limits = Limits::default();
-    let plain = Listener { listener: sockets.http, tls: None, router: router.clone(), limits };
-    let mut list = vec![Component::new("HTTP", serve(own(), plain))];
-    if let Some((listener, tls)) = sockets.https {
-        list.push(Component::new(
-            "HTTPS",
-            serve(own(), Listener { listener, tls: Some(tls.into()), router, limits }),
-        ));
+    let mut list = Vec::new();
+    for listener in sockets.http {
+        let plain = Listener { listener, tls: None, router: router.clone(), limits };
+        list.push(Component::new("HTTP", serve(own(), plain)));
     }
-    if let Some(engine) = sockets.tftp {
+    for (listener, tls) in sockets.https {
+        let secure = Listener { listener, tls: Some(tls.into()), router: router.clone(), limits };
+        list.push(Component::new("HTTPS", serve(own(), secure)));
+    }
+    for engine in sockets.tftp {
         list.push(Component::new("TFTP", tftp::serve(own(), engine)));
     }
-    if let Some(socket) = sockets.syslog {
+    for socket in sockets.syslog {
         list.push(Component::new("syslog", syslog::serve(own(), socket)));
     }
     if appliance.settings.dhcp.mode != DhcpMode::Disabled && !sockets.dhcp.is_empty() {

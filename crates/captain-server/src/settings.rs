@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use captain_dhcp::Home;
 use captain_model::{DhcpMode, Inventory, Subnet};
 use ipnet::{IpNet, Ipv4Net};
 
@@ -15,6 +16,8 @@ pub struct Settings {
     pub interfaces: Vec<InterfaceSpec>,
     /// Address that HTTP, TFTP and syslog listen on; 0.0.0.0 for all.
     pub listen: Ipv4Addr,
+    /// Whether HTTP, TFTP and syslog listen on all interfaces, and not on [`Self::interfaces`] and the loopback only.
+    pub listen_everywhere: bool,
     /// Plain HTTP; 0 takes a free port (tests).
     pub http_port: u16,
     /// HTTPS beside it.
@@ -56,6 +59,21 @@ pub struct InterfaceSpec {
     pub address: Ipv4Addr,
     /// The network of that address.
     pub network: Ipv4Net,
+    /// Our further addresses on it, each with the length of its network's prefix.
+    pub further: Vec<Ipv4Net>,
+}
+
+impl InterfaceSpec {
+    /// Whether `address` is in a network of this interface.
+    pub fn is_near(&self, address: Ipv4Addr) -> bool {
+        self.network.contains(&address) || self.further.iter().any(|net| net.contains(&address))
+    }
+
+    /// Our address in the network that `peer` is in.
+    pub fn address_towards(&self, peer: Ipv4Addr) -> Ipv4Addr {
+        let further = self.further.iter().find(|net| net.contains(&peer));
+        further.filter(|_| !self.network.contains(&peer)).map_or(self.address, Ipv4Net::addr)
+    }
 }
 
 /// Where and with which keys HTTPS listens.
@@ -143,6 +161,7 @@ impl Settings {
         Self {
             interfaces: Vec::new(),
             listen: Ipv4Addr::UNSPECIFIED,
+            listen_everywhere: false,
             http_port: 7080,
             https: None,
             dhcp: DhcpSettings::default(),
@@ -168,6 +187,7 @@ impl Settings {
         captain_dhcp::Settings {
             mode,
             subnets: self.dhcp.subnets.clone(),
+            homes: self.homes(),
             routes: self.dhcp.routes.clone(),
             http_port: self.http_port,
             tftp_port: self.tftp.as_ref().map_or(69, |tftp| tftp.port),
@@ -180,8 +200,33 @@ impl Settings {
     pub fn address_towards(&self, peer: Ipv4Addr) -> Ipv4Addr {
         self.interfaces
             .iter()
-            .find(|interface| interface.network.contains(&peer))
+            .find(|interface| interface.is_near(peer))
             .or(self.interfaces.first())
-            .map_or(self.listen, |interface| interface.address)
+            .map_or(self.listen, |interface| interface.address_towards(peer))
+    }
+
+    /// Our further addresses, as the DHCP core is told them.
+    fn homes(&self) -> Vec<Home> {
+        let of = |one: &InterfaceSpec| {
+            let interface = one.index;
+            one.further
+                .iter()
+                .map(move |net| Home { interface, address: net.addr(), network: net.trunc() })
+                .collect::<Vec<_>>()
+        };
+        self.interfaces.iter().flat_map(of).collect()
+    }
+
+    /// The interfaces that HTTP, TFTP and syslog listen on: those that machines are on, whatever addresses these have
+    /// by and by, and the loopback one, by which this box reaches all its own addresses. `None` stands for all.
+    pub(crate) fn devices(&self) -> Vec<Option<String>> {
+        if self.listen_everywhere || self.interfaces.is_empty() {
+            return vec![None];
+        }
+        let mut names: Vec<&str> =
+            self.interfaces.iter().map(|one| one.name.as_str()).chain(["lo"]).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.into_iter().map(|name| Some(name.to_owned())).collect()
     }
 }

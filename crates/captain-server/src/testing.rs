@@ -1,9 +1,11 @@
 //! An appliance for tests: on the loopback interface, on free ports, in a folder of its own.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::net::Ipv4Addr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use captain_model::{DhcpMode, Inventory, Machine, Profile, UnknownMachines};
 use tempfile::TempDir;
@@ -151,5 +153,69 @@ impl Answer {
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(String::as_str)
+    }
+}
+
+/// A disk in memory that can be slow to sync, or broken.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Disk(Arc<DiskState>);
+
+#[derive(Debug, Default)]
+struct DiskState {
+    bytes: Mutex<Vec<u8>>,
+    syncing: Mutex<()>,
+    writes: AtomicUsize,
+    broken: AtomicBool,
+}
+
+impl Disk {
+    /// Until this is dropped, no sync returns.
+    pub(crate) fn hold(&self) -> MutexGuard<'_, ()> {
+        self.0.writes.store(0, Ordering::SeqCst);
+        self.0.syncing.lock().unwrap()
+    }
+
+    /// Writes since it was held.
+    pub(crate) fn writes(&self) -> usize {
+        self.0.writes.load(Ordering::SeqCst)
+    }
+
+    /// Whether syncs fail from now on.
+    pub(crate) fn fail(&self, broken: bool) {
+        self.0.broken.store(broken, Ordering::SeqCst);
+    }
+}
+
+impl redb::StorageBackend for Disk {
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.bytes.lock().unwrap().len() as u64)
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        let bytes = self.0.bytes.lock().unwrap();
+        let from = usize::try_from(offset).unwrap();
+        let read = bytes.get(from..from + out.len()).ok_or(io::ErrorKind::UnexpectedEof)?;
+        out.copy_from_slice(read);
+        Ok(())
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.0.bytes.lock().unwrap().resize(usize::try_from(length).unwrap(), 0);
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let _held = self.0.syncing.lock().unwrap();
+        match self.0.broken.load(Ordering::SeqCst) {
+            true => Err(io::Error::other("the disk is full")),
+            false => Ok(()),
+        }
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.writes.fetch_add(1, Ordering::SeqCst);
+        let from = usize::try_from(offset).unwrap();
+        self.0.bytes.lock().unwrap()[from..from + data.len()].copy_from_slice(data);
+        Ok(())
     }
 }

@@ -32,7 +32,10 @@ pub(crate) fn choose_interfaces(names: &[String]) -> Result<Vec<Interface>, Fail
 }
 
 fn named(name: &str, all: &[Interface]) -> Result<Interface, Failure> {
-    all.iter().find(|interface| interface.name == name).cloned().ok_or_else(|| {
+    let mut own = all.iter().filter(|interface| interface.name == name).cloned();
+    let first =
+        own.next().map(|first| Interface { further: own.map(|other| other.network).collect(), ..first });
+    first.ok_or_else(|| {
         Failure::unavailable(format!(
             "interface `{name}` is not there or has no IPv4 address; with an address there is: {}",
             names_of(all)
@@ -60,14 +63,26 @@ pub(crate) fn subnets(config: &Config, interfaces: &[Interface]) -> Vec<Subnet> 
     interfaces.iter().map(|one| interfaces::implied_subnet(one, gateway, dns.clone())).collect()
 }
 
-/// The interface as the server is told it, with the configured address in the place of its own.
-fn spec(interface: &Interface, address: Option<Ipv4Addr>) -> InterfaceSpec {
-    InterfaceSpec {
-        name: interface.name.clone(),
-        index: interface.index,
-        address: address.unwrap_or(interface.address),
-        network: interface.network.trunc(),
-    }
+/// The interfaces as the server is told them. The configured address, which may be a virtual one, stands in the place
+/// of the own one of the interface whose network it is in; of all, where it is in none.
+fn specs(interfaces: &[Interface], address: Option<Ipv4Addr>) -> Vec<InterfaceSpec> {
+    let near = |one: &Interface, wanted: Ipv4Addr| {
+        std::iter::once(&one.network).chain(&one.further).find(|net| net.contains(&wanted)).copied()
+    };
+    let nowhere = address.filter(|wanted| !interfaces.iter().any(|one| near(one, *wanted).is_some()));
+    let spec = |one: &Interface| {
+        let chosen = address.and_then(|wanted| near(one, wanted).map(|net| (wanted, net)));
+        let (address, network) = chosen.unwrap_or((nowhere.unwrap_or(one.address), one.network));
+        let all = std::iter::once(&one.network).chain(&one.further).copied();
+        InterfaceSpec {
+            name: one.name.clone(),
+            index: one.index,
+            address,
+            network: network.trunc(),
+            further: all.filter(|other| other.trunc() != network.trunc()).collect(),
+        }
+    };
+    interfaces.iter().map(spec).collect()
 }
 
 fn route(route: &captain_config::Route) -> captain_dhcp::Route {
@@ -95,7 +110,8 @@ pub(crate) fn settings(
 ) -> Result<Settings, Failure> {
     let inventory = inventory(&config, interfaces, &folders.cache);
     let mut settings = Settings::new(folders.state, &folders.cache, Arc::new(inventory));
-    settings.interfaces = interfaces.iter().map(|one| spec(one, config.server.address)).collect();
+    settings.interfaces = specs(interfaces, config.server.address);
+    settings.listen_everywhere = config.server.listen_everywhere;
     settings.http_port = config.server.http_port;
     settings.dhcp = DhcpSettings {
         mode,
@@ -132,4 +148,32 @@ pub(crate) fn settings(
 pub(crate) struct Folders {
     pub(crate) state: PathBuf,
     pub(crate) cache: PathBuf,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface(name: &str, addresses: &[&str]) -> Interface {
+        let mut all = addresses.iter().map(|text| text.parse::<ipnet::Ipv4Net>().unwrap());
+        let network = all.next().unwrap();
+        Interface { name: name.into(), index: 2, address: network.addr(), network, further: all.collect() }
+    }
+
+    fn told(interfaces: &[Interface], address: &str) -> Vec<String> {
+        let specs = specs(interfaces, address.parse().ok());
+        specs.iter().map(|one| format!("{} {} {:?}", one.address, one.network, one.further)).collect()
+    }
+
+    #[test]
+    fn the_configured_address_is_that_of_the_interface_in_whose_network_it_is() {
+        let all =
+            [interface("eth1", &["192.168.50.1/24", "10.9.0.1/16"]), interface("eth2", &["10.2.0.1/24"])];
+        let eth2 = "10.2.0.1 10.2.0.0/24 []";
+        assert_eq!(told(&all, "-"), ["192.168.50.1 192.168.50.0/24 [10.9.0.1/16]", eth2]);
+        assert_eq!(told(&all, "192.168.50.7"), ["192.168.50.7 192.168.50.0/24 [10.9.0.1/16]", eth2]);
+        assert_eq!(told(&all, "10.9.0.7"), ["10.9.0.7 10.9.0.0/16 [192.168.50.1/24]", eth2]);
+        let virtual_one = told(&all, "172.16.0.1");
+        assert_eq!(virtual_one, ["172.16.0.1 192.168.50.0/24 [10.9.0.1/16]", "172.16.0.1 10.2.0.0/24 []"]);
+    }
 }

@@ -12,9 +12,11 @@ pub(crate) struct Interface {
     pub(crate) index: u32,
     pub(crate) address: Ipv4Addr,
     pub(crate) network: Ipv4Net,
+    /// Further addresses of this box on it, each with its network's prefix.
+    pub(crate) further: Vec<Ipv4Net>,
 }
 
-/// All interfaces with an IPv4 address.
+/// All IPv4 addresses of all interfaces, each as one interface.
 pub(crate) fn all() -> std::io::Result<Vec<Interface>> {
     let addresses = if_addrs::get_if_addrs()?;
     Ok(addresses
@@ -24,7 +26,7 @@ pub(crate) fn all() -> std::io::Result<Vec<Interface>> {
             let prefix = ipnet::ipv4_mask_to_prefix(v4.netmask).ok()?;
             let network = Ipv4Net::new(v4.ip, prefix).ok()?;
             let index = interface.index?;
-            Some(Interface { name: interface.name, index, address: v4.ip, network })
+            Some(Interface { name: interface.name, index, address: v4.ip, network, further: Vec::new() })
         })
         .collect())
 }
@@ -96,7 +98,7 @@ mod tests {
 
     fn interface(address: &str) -> Interface {
         let network: Ipv4Net = address.parse().unwrap();
-        Interface { name: "eth1".into(), index: 2, address: network.addr(), network }
+        Interface { name: "eth1".into(), index: 2, address: network.addr(), network, further: Vec::new() }
     }
 
     #[test]

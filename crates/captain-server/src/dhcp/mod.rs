@@ -57,7 +57,7 @@ pub(crate) async fn serve(
         tokio::spawn(receive(socket.watch()?, to_core.clone()));
     }
     drop(to_core);
-    let (ask, found) = probe::start(interfaces, packet.arp)?;
+    let (ask, found) = probe::start(interfaces, packet.arp, packet.echo)?;
     let server = Server::new(appliance.settings.core(mode), appliance.leases.all())
         .barring(appliance.leases.barred().iter().copied());
     let mut core = Core { outlet: Arc::new(Outlet::new(sockets, packet.frames)), appliance, server, ask };
@@ -206,17 +206,22 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::{Loaded, Store, Writer};
+    use crate::testing::Disk;
     use captain_dhcp::{Destination, LeaseChange, Port, Reply};
     use captain_model::{Lease, Mac, UnknownMachines};
     use std::net::{SocketAddr, UdpSocket};
 
     #[tokio::test]
-    async fn an_address_is_acknowledged_only_after_its_lease_is_on_disk() {
+    async fn an_address_is_acknowledged_only_after_its_lease_is_synced_to_disk() {
         let (_folder, mut settings) = crate::testing::settings(Vec::new(), UnknownMachines::Boot);
         let lo = settings.interfaces[0].clone();
         settings.dhcp.port = 0;
         let socket = DhcpSocket::open(&lo, Port::Server, &settings.dhcp).unwrap();
-        let appliance = crate::bind(settings).unwrap().appliance;
+        let disk = Disk::default();
+        let store = Store::on(disk.clone()).unwrap();
+        let appliance = Arc::new(Appliance::new(settings, Loaded::default(), Writer::new(store)));
+        appliance.state.start().unwrap();
         let server = Server::new(captain_dhcp::Settings::default(), []);
         let outlet = Arc::new(Outlet::new(vec![Arc::new(socket)], None));
         let core = Core { appliance: appliance.clone(), server, outlet, ask: mpsc::channel(1).0 };
@@ -245,10 +250,22 @@ mod tests {
         let mut buffer = [0; 16];
         core.dispatch(outcome(vec![LeaseChange::Put(lease.clone())]));
         assert_eq!(client.recv(&mut buffer).unwrap(), 5, "written, so sent");
+
+        // fdatasync does not return: what was written is in the page cache, where a power cut would end it.
+        let held = disk.hold();
+        core.dispatch(outcome(vec![LeaseChange::Put(lease.clone())]));
+        assert!(client.recv(&mut buffer).is_err(), "not synced, so not sent");
+        assert!(disk.writes() > 0, "while it was written");
+        drop(held);
+        assert_eq!(client.recv(&mut buffer).unwrap(), 5, "synced, so sent");
+
+        disk.fail(true);
+        core.dispatch(outcome(vec![LeaseChange::Put(lease.clone())]));
+        assert!(client.recv(&mut buffer).is_err(), "the disk refused it, so not sent");
+        core.dispatch(outcome(Vec::new()));
+        assert_eq!(client.recv(&mut buffer).unwrap(), 5, "nothing to write, so sent at once");
         appliance.state.close();
         core.dispatch(outcome(vec![LeaseChange::Put(lease)]));
         assert!(client.recv(&mut buffer).is_err(), "not written, so not sent");
-        core.dispatch(outcome(Vec::new()));
-        assert_eq!(client.recv(&mut buffer).unwrap(), 5, "nothing to write, so sent at once");
     }
 }

@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::extract::{Path, State};
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use captain_model::{BootId, Event, EventKind, Mac, Secret};
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use super::peer::Ends;
 use super::{foreign, say};
@@ -17,6 +19,9 @@ use crate::clock::now;
 
 /// Longest text kept of a report, characters.
 const LONGEST: usize = 2000;
+
+/// Time for a report's body: it is one packet, and whoever sends it byte by byte only holds a connection.
+const SENDING: Duration = Duration::from_secs(10);
 
 /// One report.
 #[derive(Debug, Deserialize)]
@@ -36,12 +41,13 @@ struct Report {
     env: BTreeMap<String, String>,
 }
 
-/// Takes a report. The sender's type of content is not looked at: it is a shell script.
+/// Takes a report. The sender's type of content is not looked at: it is a shell script. What follows from the report
+/// is on disk when it is answered: after a crash, a machine whose work is done is not installed again.
 pub(super) async fn receive(
     State(appliance): State<Arc<Appliance>>,
     Path(mac): Path<String>,
     ends: Ends,
-    body: Bytes,
+    request: Request,
 ) -> Response {
     let mac: Mac = match mac.parse() {
         Ok(mac) => mac,
@@ -51,6 +57,11 @@ pub(super) async fn receive(
     if let Some(other) = appliance.speaks_for_another(mac, ends.remote) {
         return foreign(other, mac);
     }
+    let body = match timeout(SENDING, Bytes::from_request(request, &())).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(refusal)) => return refusal.into_response(),
+        Err(_) => return say(StatusCode::REQUEST_TIMEOUT, format!("no whole report within {SENDING:?}")),
+    };
     let report: Report = match serde_json::from_slice(&body) {
         Ok(report) => report,
         Err(error) => return say(StatusCode::BAD_REQUEST, format!("not a report: {error}")),
@@ -59,6 +70,9 @@ pub(super) async fn receive(
     let boot = report.boot.as_deref().and_then(|id| id.parse::<BootId>().ok());
     let kind = kind_of(report, secret.as_ref());
     appliance.publish(Event { boot, ..Event::new(now(), mac, kind) });
+    if !appliance.state.flushed().await {
+        return say(StatusCode::SERVICE_UNAVAILABLE, "the report could not be kept: report it again");
+    }
     StatusCode::NO_CONTENT.into_response()
 }
 

@@ -15,9 +15,13 @@ use crate::{BindError, Https};
 ///
 /// # Errors
 /// The port is taken, or a file cannot be used.
-pub(crate) fn open(listen: Ipv4Addr, https: &Https) -> Result<(TcpListener, Arc<ServerConfig>), BindError> {
+pub(crate) fn open(
+    listen: Ipv4Addr,
+    https: &Https,
+    device: Option<&str>,
+) -> Result<(TcpListener, Arc<ServerConfig>), BindError> {
     let config = configure(&https.cert, &https.key)?;
-    Ok((open::tcp("HTTPS", listen, https.port)?, config))
+    Ok((open::tcp("HTTPS", listen, https.port, device)?, config))
 }
 
 fn configure(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, BindError> {

@@ -26,7 +26,9 @@ impl InterfaceSpec {
         let fallback = address.and_then(|wanted| Ipv4Net::new(wanted, 32).ok().map(|net| (wanted, net)));
         let (address, net) =
             pick.or(fallback).ok_or_else(|| BindError::NoAddress { name: name.to_owned() })?;
-        Ok(Self { name: name.to_owned(), index, address, network: net.trunc() })
+        let further = own.into_iter().filter(|other| other.addr() != address && !net.contains(&other.addr()));
+        let further = further.collect();
+        Ok(Self { name: name.to_owned(), index, address, network: net.trunc(), further })
     }
 
     /// The interface with the default route (`/proc/net/route`).

@@ -36,16 +36,22 @@ impl Purpose {
     }
 }
 
-/// A listening, non-blocking TCP socket.
+/// A listening, non-blocking TCP socket, on one network device only where one is given.
 ///
 /// # Errors
 /// The port is taken, or may not be bound.
-pub(crate) fn tcp(service: &'static str, address: Ipv4Addr, port: u16) -> Result<TcpListener, BindError> {
+pub(crate) fn tcp(
+    service: &'static str,
+    address: Ipv4Addr,
+    port: u16,
+    device: Option<&str>,
+) -> Result<TcpListener, BindError> {
     let purpose = Purpose { service, transport: "TCP", port };
     let open = || -> io::Result<TcpListener> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::TCP))?;
         // Connections of the daemon before a restart linger in TIME_WAIT; a listener is still noticed.
         socket.set_reuse_address(true)?;
+        socket.bind_device(device.map(str::as_bytes))?;
         socket.bind(&SocketAddrV4::new(address, port).into())?;
         socket.listen(1024)?;
         socket.set_nonblocking(true)?;
@@ -54,16 +60,23 @@ pub(crate) fn tcp(service: &'static str, address: Ipv4Addr, port: u16) -> Result
     open().map_err(|error| purpose.failed(error))
 }
 
-/// A non-blocking UDP socket that nobody shares.
+/// A non-blocking UDP socket that nobody shares, on one network device only where one is given.
 ///
 /// # Errors
 /// The port is taken, or may not be bound.
-pub(crate) fn udp(service: &'static str, address: Ipv4Addr, port: u16) -> Result<UdpSocket, BindError> {
+pub(crate) fn udp(
+    service: &'static str,
+    address: Ipv4Addr,
+    port: u16,
+    device: Option<&str>,
+) -> Result<UdpSocket, BindError> {
     let purpose = Purpose { service, transport: "UDP", port };
     let open = || -> io::Result<UdpSocket> {
-        let socket = UdpSocket::bind(SocketAddrV4::new(address, port))?;
+        let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
+        socket.bind_device(device.map(str::as_bytes))?;
+        socket.bind(&SocketAddrV4::new(address, port).into())?;
         socket.set_nonblocking(true)?;
-        Ok(socket)
+        Ok(socket.into())
     };
     open().map_err(|error| purpose.failed(error))
 }
@@ -74,9 +87,9 @@ mod tests {
 
     #[test]
     fn a_taken_port_names_the_service_the_port_and_the_holder() {
-        let first = tcp("HTTP", Ipv4Addr::LOCALHOST, 0).unwrap();
+        let first = tcp("HTTP", Ipv4Addr::LOCALHOST, 0, None).unwrap();
         let port = first.local_addr().unwrap().port();
-        let error = tcp("HTTP", Ipv4Addr::LOCALHOST, port).unwrap_err();
+        let error = tcp("HTTP", Ipv4Addr::LOCALHOST, port, None).unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with(&format!("HTTP port TCP {port} is taken by ")), "{text}");
         assert!(text.contains(&format!("(pid {})", std::process::id())), "{text}");

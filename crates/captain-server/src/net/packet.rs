@@ -138,7 +138,7 @@ fn udp_checksum(from: Ipv4Addr, to: Ipv4Addr, length: u16, datagram: &[u8]) -> u
 }
 
 /// The internet checksum (RFC 1071) over parts, all but the last of even length.
-fn checksum(parts: &[&[u8]]) -> u16 {
+pub(super) fn checksum(parts: &[&[u8]]) -> u16 {
     let words = parts.iter().flat_map(|part| part.chunks(2));
     let mut sum: u32 =
         words.map(|pair| u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]))).sum();

@@ -6,6 +6,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use captain_dhcp::{Ingress, Port};
+use ipnet::Ipv4Net;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt, sockopt,
 };
@@ -78,8 +79,10 @@ impl DhcpSocket {
     /// from the interface's own.
     pub(crate) fn ingress(&self, arrival: Arrival) -> Ingress {
         let destination = arrival.destination;
-        let broadcast = destination.is_broadcast() || destination == self.interface.network.broadcast();
-        let local = if broadcast { self.interface.address } else { destination };
+        let own = &self.interface;
+        let further = own.further.iter().find(|net| destination == net.broadcast()).map(Ipv4Net::addr);
+        let broadcast = destination.is_broadcast() || destination == own.network.broadcast();
+        let local = if broadcast { own.address } else { further.unwrap_or(destination) };
         Ingress {
             interface: self.interface.index,
             local,

@@ -102,6 +102,12 @@ impl Store {
         }
     }
 
+    /// A store on `disk`, for tests of what the disk does.
+    #[cfg(test)]
+    pub(crate) fn on(disk: impl redb::StorageBackend) -> Result<Self, redb::Error> {
+        Ok(Self { database: Database::builder().create_with_backend(disk)? })
+    }
+
     /// Makes `records` durable, all or none.
     ///
     /// # Errors

@@ -22,7 +22,15 @@ struct Job {
 pub(crate) struct Writer {
     jobs: Mutex<Option<Sender<Job>>>,
     waiting: Arc<AtomicUsize>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    work: Mutex<Work>,
+}
+
+/// The writing thread, before, while and after it runs.
+#[derive(Debug)]
+enum Work {
+    Ahead(Store, Receiver<Job>),
+    Running(JoinHandle<()>),
+    Over,
 }
 
 /// Records in one commit at most, so that the first of a flood does not wait for the last.
@@ -34,18 +42,29 @@ const CROWD: usize = 4;
 const LINGER: Duration = Duration::from_millis(3);
 
 impl Writer {
-    /// Starts the thread.
+    /// A writer whose thread is not started: what is noted until then waits.
+    pub(crate) fn new(store: Store) -> Self {
+        let (jobs, queue) = channel();
+        let work = Mutex::new(Work::Ahead(store, queue));
+        Self { jobs: Mutex::new(Some(jobs)), waiting: Arc::default(), work }
+    }
+
+    /// Starts the thread, where it was not started before. A thread keeps the capabilities that its maker has, so this
+    /// comes after they were given up.
     ///
     /// # Errors
-    /// The kernel gives no thread.
-    pub(crate) fn start(store: Store) -> io::Result<Self> {
-        let (jobs, queue) = channel();
-        let waiting = Arc::new(AtomicUsize::new(0));
-        let counter = waiting.clone();
-        let thread = std::thread::Builder::new()
-            .name("captaind-state".to_owned())
-            .spawn(move || write_until_closed(&store, &queue, &counter))?;
-        Ok(Self { jobs: Mutex::new(Some(jobs)), waiting, thread: Mutex::new(Some(thread)) })
+    /// The kernel gives no thread; nothing can be written then.
+    pub(crate) fn start(&self) -> io::Result<()> {
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        *work = match std::mem::replace(&mut *work, Work::Over) {
+            Work::Ahead(store, queue) => {
+                let counter = self.waiting.clone();
+                let thread = std::thread::Builder::new().name("captaind-state".to_owned());
+                Work::Running(thread.spawn(move || write_until_closed(&store, &queue, &counter))?)
+            }
+            other => other,
+        };
+        Ok(())
     }
 
     /// Writes `records` soon.
@@ -58,6 +77,16 @@ impl Writer {
         self.send(Job { records, after: Some(Box::new(after)) });
     }
 
+    /// Waits until everything that was noted before is on disk; whether the last commit worked.
+    pub(crate) async fn flushed(&self) -> bool {
+        let (tell, told) = tokio::sync::oneshot::channel();
+        self.then(Vec::new(), move |written| {
+            // Who waited has gone away.
+            let _nobody = tell.send(written);
+        });
+        told.await.unwrap_or(false)
+    }
+
     /// Jobs that are not written yet.
     pub(crate) fn backlog(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
@@ -66,8 +95,8 @@ impl Writer {
     /// Writes what waits and ends the thread. What is noted later is lost.
     pub(crate) fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
+        let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Work::Running(thread) = std::mem::replace(&mut *work, Work::Over)
             && thread.join().is_err()
         {
             tracing::error!("the state writer panicked");
@@ -84,7 +113,7 @@ impl Writer {
 }
 
 fn write_until_closed(store: &Store, queue: &Receiver<Job>, waiting: &AtomicUsize) {
-    let mut crowded = false;
+    let (mut crowded, mut written) = (false, true);
     while let Ok(first) = queue.recv() {
         if crowded {
             std::thread::sleep(LINGER);
@@ -98,7 +127,10 @@ fn write_until_closed(store: &Store, queue: &Receiver<Job>, waiting: &AtomicUsiz
             after.push(next.after);
         }
         crowded = records.len() >= CROWD;
-        let written = records.is_empty() || commit(store, &records);
+        // Where there is nothing to write, what was noted before is what is asked about.
+        if !records.is_empty() {
+            written = commit(store, &records);
+        }
         waiting.fetch_sub(after.len(), Ordering::Relaxed);
         for after in after.into_iter().flatten() {
             after(written);
@@ -125,7 +157,8 @@ mod tests {
     fn what_follows_runs_after_the_record_is_on_disk_and_closing_writes_the_rest() {
         let folder = tempfile::tempdir().unwrap();
         let (store, _) = Store::open(folder.path()).unwrap();
-        let writer = Writer::start(store).unwrap();
+        let writer = Writer::new(store);
+        writer.start().unwrap();
         let (told, hear) = channel();
         for last in 0..100 {
             let told = told.clone();

@@ -4,7 +4,7 @@ mod files;
 mod names;
 
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use captain_model::{Event, EventKind};
@@ -18,15 +18,20 @@ use crate::net::open::Purpose;
 use crate::{BindError, Settings, TftpSettings};
 use files::Files;
 
-/// Takes the port; notes the one really taken in `settings`.
+/// Takes the port on each device of [`Settings::devices`]; notes the one really taken in `settings`.
 ///
 /// # Errors
 /// The port is taken, or may not be bound.
-pub(crate) fn open(settings: &mut Settings) -> Result<Option<Engine>, BindError> {
-    let listen = settings.listen;
-    let Some(tftp) = &mut settings.tftp else { return Ok(None) };
+pub(crate) fn open(settings: &mut Settings) -> Result<Vec<Engine>, BindError> {
+    let (listen, devices) = (settings.listen, settings.devices());
+    let Some(tftp) = &mut settings.tftp else { return Ok(Vec::new()) };
+    devices.into_iter().map(|device| open_on(device, listen, tftp)).collect()
+}
+
+fn open_on(device: Option<String>, listen: Ipv4Addr, tftp: &mut TftpSettings) -> Result<Engine, BindError> {
     let config = EngineConfig {
         listen: SocketAddrV4::new(listen, tftp.port),
+        interface: device,
         block_size: tftp.block_size,
         window_size: tftp.window_size,
         single_port: tftp.single_port,
@@ -35,7 +40,7 @@ pub(crate) fn open(settings: &mut Settings) -> Result<Option<Engine>, BindError>
     let purpose = Purpose { service: "TFTP", transport: "UDP", port: tftp.port };
     let engine = Engine::bind(config).map_err(|error| purpose.failed(error))?;
     tftp.port = engine.local_addr().port();
-    Ok(Some(engine))
+    Ok(engine)
 }
 
 /// Serves until the appliance stops.

@@ -91,6 +91,7 @@ impl Place {
                 index: 0,
                 address: local,
                 network: local.into(),
+                further: Vec::new(),
             }),
         }
         Self { local, interfaces }

@@ -198,3 +198,23 @@ async fn what_is_no_request_is_answered_so_and_requests_in_one_packet_in_their_o
     assert_eq!(both.matches("HTTP/1.1 200 OK").count(), 2, "{both}");
     assert!(both.ends_with("kernel of the test"), "{both}");
 }
+
+#[tokio::test]
+async fn a_report_that_is_sent_byte_by_byte_is_not_waited_for() {
+    let daemon = daemon(|_| {});
+    let mut stream = daemon.connect("127.0.0.2").await;
+    let head =
+        format!("POST /api/v1/machines/{MAC}/event HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut reader, mut writer) = stream.into_split();
+    let drip = tokio::spawn(async move {
+        while writer.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    });
+    let mut answer = vec![0; 64];
+    let length =
+        tokio::time::timeout(Duration::from_secs(15), reader.read(&mut answer)).await.unwrap().unwrap();
+    drip.abort();
+    assert!(answer[..length].starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&answer[..length]));
+}
