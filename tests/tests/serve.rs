@@ -90,3 +90,82 @@ fn two_daemons_do_not_share_one_network() {
     let out = in_namespace(folder.path(), 60, &script).expect_code(69);
     assert!(out.stderr.contains("captaind"), "{}", out.stderr);
 }
+
+#[test]
+fn only_the_chosen_interfaces_and_the_loopback_are_listened_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_config(folder.path(), "[dhcp]\nmode = \"dynamic\"\n");
+    // `c1` is a host on another network of this box, which must not reach what machines of `s0` are served.
+    let script = format!(
+        r#"{NETWORK}
+        ip netns add other
+        ip link add s1 type veth peer name c1 netns other
+        ip addr add 192.168.60.1/24 dev s1; ip link set s1 up
+        ip -n other addr add 192.168.60.9/24 dev c1; ip -n other link set c1 up
+        ip -n other route add 192.168.50.0/24 via 192.168.60.1
+        echo 1 >/proc/sys/net/ipv4/ip_forward
+        ip netns add near
+        ip link set c0 netns near
+        ip -n near addr add 192.168.50.9/24 dev c0; ip -n near link set c0 up
+        reach() {{ # FROM: what answers at the address of s0
+            ip netns exec $1 curl -fsS -m 3 -o /dev/null http://192.168.50.1:7080/readyz && echo "$1 http"
+            ip netns exec $1 curl -fsS -m 3 -o /dev/null tftp://192.168.50.1/undionly.kpxe && echo "$1 tftp"
+            return 0
+        }}
+        serve() {{
+            "$CAPTAIND" serve -c captaind.toml -i s0 --state-dir state --cache-dir cache >serve.log 2>&1 & server=$!
+            wait_ready
+        }}
+        serve
+        curl -fsS -o /dev/null http://127.0.0.1:7080/readyz && echo "loopback http"
+        ip addr add 192.168.50.7/24 dev s0      # a virtual address that comes later
+        ip netns exec near curl -fsS -m 3 -o /dev/null http://192.168.50.7:7080/readyz && echo "near vip"
+        reach near; reach other
+        kill $server; wait $server
+        sed -i 's/^loaders/listen = "all"\nloaders/' captaind.toml
+        serve
+        echo "then all"
+        reach other
+        kill $server; wait $server
+        "#
+    );
+    let out = in_namespace(folder.path(), 60, &script).expect_code(0);
+    let said: Vec<&str> = out.stdout.lines().collect();
+    let want =
+        ["loopback http", "near vip", "near http", "near tftp", "then all", "other http", "other tftp"];
+    assert_eq!(said, want, "{}", out.stderr);
+}
+
+#[test]
+fn an_address_in_use_behind_a_router_is_not_given_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let subnet = r#"
+[dhcp]
+mode = "dynamic"
+[[dhcp.subnet]]
+network = "10.7.0.0/24"
+range = ["10.7.0.9", "10.7.0.10"]
+router = "10.7.0.1"
+"#;
+    write_config(folder.path(), subnet);
+    // The router has a relay on it; 10.7.0.9 is a host behind it.
+    let script = format!(
+        r#"{NETWORK}
+        ip netns add router; ip netns add far
+        ip link set c0 netns router
+        ip -n router addr add 192.168.50.254/24 dev c0; ip -n router link set c0 up
+        ip link add r1 netns router type veth peer name f0 netns far
+        ip -n router addr add 10.7.0.1/24 dev r1; ip -n router link set r1 up
+        ip -n far addr add 10.7.0.9/24 dev f0; ip -n far link set f0 up
+        ip -n far route add default via 10.7.0.1
+        ip netns exec router sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+        "$CAPTAIND" serve -c captaind.toml -i s0 --state-dir state --cache-dir cache >serve.log 2>&1 & server=$!
+        wait_ready
+        ip netns exec router "{RELAYED}" 192.168.50.1 10.7.0.1 52:54:00:00:00:01 10.7.0.9
+        kill $server; wait $server
+        "#,
+        RELAYED = env!("CARGO_BIN_EXE_dhcp-relayed"),
+    );
+    let out = in_namespace(folder.path(), 60, &script).expect_code(0);
+    assert_eq!(out.stdout.lines().collect::<Vec<_>>(), ["10.7.0.9", "10.7.0.10"], "{}", out.stderr);
+}
