@@ -14,6 +14,7 @@ use crate::accounts::Accounts;
 use crate::archive::{self, Format};
 use crate::error::Error;
 use crate::image::Image;
+use crate::kernel_files::KernelFiles;
 use crate::lists::{FOLDERS, links};
 use crate::lock::Lock;
 use crate::manifest::{Manifest, PackageRef};
@@ -87,6 +88,7 @@ fn empty_manifest(plan: &Plan, options: &BuildOptions) -> Manifest {
         level: options.level,
         debug: options.debug,
         kernel: String::new(),
+        local_kernel: None,
         releases: plan.lock.releases.clone(),
         packages: plan.lock.packages.clone(),
         modules: Vec::new(),
@@ -121,6 +123,7 @@ impl Runner {
             Step::Fetch { .. } => String::new(),
             Step::Unpack { packages } => self.unpack(packages)?,
             Step::Kernel { package } => self.kernel(package)?,
+            Step::LocalKernel { path } => self.local_kernel(path)?,
             Step::Modules { wanted } => self.modules(wanted)?,
             Step::Skeleton => self.skeleton()?,
             Step::Overlay { source } => self.overlay(source)?,
@@ -155,6 +158,21 @@ impl Runner {
         self.image.take_kernel(&deb, package)?;
         self.manifest.kernel.clone_from(&self.image.shelf.version);
         Ok(self.manifest.kernel.clone())
+    }
+
+    fn local_kernel(&mut self, path: &Path) -> Result<String, Error> {
+        let files = KernelFiles::find(path, self.lock.arch)?;
+        // What was planned is what is built, also where somebody works on the kernel meanwhile.
+        let sums = files.sums()?;
+        if self.lock.local_kernel.as_ref() != Some(&sums) {
+            let why = "it is another one than when this build began: begin anew".to_owned();
+            return Err(Error::Kernel { path: path.to_owned(), why });
+        }
+        files.take(&mut self.image)?;
+        self.manifest.kernel.clone_from(&self.image.shelf.version);
+        self.manifest.local_kernel = Some(sums);
+        let note = if files.config.is_some() { "" } else { " (no configuration beside it to check)" };
+        Ok(format!("{}{note}", self.manifest.kernel))
     }
 
     fn modules(&mut self, wanted: &[String]) -> Result<String, Error> {

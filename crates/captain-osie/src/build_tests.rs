@@ -17,6 +17,7 @@ fn manifest() -> Manifest {
         level: 3,
         debug: false,
         kernel: String::new(),
+        local_kernel: None,
         releases: Vec::new(),
         packages: Vec::new(),
         modules: Vec::new(),

@@ -1,6 +1,7 @@
 //! A lock with all its inputs in one tar, for a place without a network.
 //!
-//! `lock.json` comes first, then `overlay/NUMBER/NAME/...`, then `packages/FILE.deb`. Everything in it is checked
+//! `lock.json` comes first, then `overlay/NUMBER/NAME/...`, `kernel/...` where that is no package, then
+//! `packages/FILE.deb`. Everything in it is checked
 //! against the lock on the way in, so a bundle is as trustworthy as its `lock.json`.
 
 use std::fs::{self, File};
@@ -14,6 +15,7 @@ use tar::{EntryType, Header};
 
 use crate::build::{fetch, output};
 use crate::error::Error;
+use crate::kernel_files::KernelFiles;
 use crate::lock::Lock;
 use crate::manifest::PackageRef;
 use crate::options::BuildOptions;
@@ -25,6 +27,7 @@ use crate::tree::{Content, Node};
 const LOCK: &str = "lock.json";
 const OVERLAY: &str = "overlay";
 const PACKAGES: &str = "packages";
+const KERNEL: &str = "kernel";
 /// A lock is some 100 kB.
 const LARGEST_LOCK: u64 = 64 << 20;
 
@@ -46,10 +49,14 @@ pub async fn bundle(
         let name = name.split_once(' ').map_or(name.as_str(), |(_, name)| name).to_owned();
         overlays.push((name, source.files()?));
     }
+    let kernel = match &plan.kernel {
+        Some(path) => KernelFiles::find(path, plan.arch)?.parts()?,
+        None => Vec::new(),
+    };
     let (lock, file) = (plan.lock.clone(), file.to_owned());
     blocking(progress, move |progress| {
         let task = progress.begin(&format!("write {}", file.display()), None);
-        let artifact = write_file(&lock, &overlays, &fetched, &file)?;
+        let artifact = write_file(&lock, &overlays, &kernel, &fetched, &file)?;
         task.done(&format!("{:.1} MB", artifact.size as f64 / 1e6));
         Ok(artifact)
     })
@@ -57,15 +64,22 @@ pub async fn bundle(
 }
 
 type Overlays = [(String, Vec<OverlayFile>)];
+type Parts = [(String, PathBuf)];
 
-fn write_file(lock: &Lock, overlays: &Overlays, debs: &[Fetched], file: &Path) -> Result<Artifact, Error> {
+fn write_file(
+    lock: &Lock,
+    overlays: &Overlays,
+    kernel: &Parts,
+    debs: &[Fetched],
+    file: &Path,
+) -> Result<Artifact, Error> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(folder).map_err(Error::io(folder))?;
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     output(folder, &name, |out| {
         let mut tar = tar::Builder::new(out);
-        write(lock, overlays, debs, &mut tar)?;
+        write(lock, overlays, kernel, debs, &mut tar)?;
         tar.into_inner().map_err(Error::io(file))
     })
 }
@@ -73,6 +87,7 @@ fn write_file(lock: &Lock, overlays: &Overlays, debs: &[Fetched], file: &Path) -
 fn write<W: Write>(
     lock: &Lock,
     overlays: &Overlays,
+    kernel: &Parts,
     debs: &[Fetched],
     tar: &mut tar::Builder<W>,
 ) -> Result<(), Error> {
@@ -103,6 +118,11 @@ fn write<W: Write>(
             }
         }
     }
+    for (path, place) in kernel {
+        let mut file = File::open(place).map_err(Error::io(place))?;
+        let size = file.metadata().map_err(Error::io(place))?.len();
+        add(header(EntryType::Regular, 0o644, size), &format!("{KERNEL}/{path}"), &mut file)?;
+    }
     for deb in debs {
         let mut file = File::open(&deb.path).map_err(Error::io(&deb.path))?;
         let path = format!("{PACKAGES}/{}", deb.name);
@@ -131,6 +151,8 @@ pub struct Unbundled {
     pub recipe: Recipe,
     /// What stands for captaind's own overlay.
     pub overlay_dir: PathBuf,
+    /// The kernel, where it is not a package.
+    pub kernel_dir: Option<PathBuf>,
 }
 
 /// Takes the bundle at `file` into `cache`: packages among the downloads, overlays into a folder of their own.
@@ -195,8 +217,8 @@ impl Reader<'_> {
         if !path.components().all(|part| matches!(part, Component::Normal(_))) {
             return Err(self.wrong(format!("its path {} leads out of it", path.display())));
         }
-        if path.starts_with(OVERLAY) {
-            return self.overlay_file(&mut entry, place, &path);
+        if path.starts_with(OVERLAY) || path.starts_with(KERNEL) {
+            return self.loose_file(&mut entry, place, &path);
         }
         let name = path.strip_prefix(PACKAGES).ok().and_then(Path::to_str);
         let at = missing.iter().position(|package| Some(package.file_name()) == name);
@@ -208,7 +230,7 @@ impl Reader<'_> {
     }
 
     /// Links are made, never followed: what lies at or above `path` must be a folder that this bundle made.
-    fn overlay_file(
+    fn loose_file(
         &self,
         entry: &mut tar::Entry<'_, impl Read>,
         place: &Path,
@@ -251,6 +273,7 @@ impl Reader<'_> {
             return Err(self.wrong("it holds no overlay"));
         }
         let overlay_dir = folders.remove(0);
+        let kernel_dir = self.kernel(&lock, place)?;
         let recipe = Recipe { overlay: folders, ..lock.recipe.clone() };
         let options = BuildOptions {
             overlay_dir: Some(overlay_dir.clone()),
@@ -260,7 +283,17 @@ impl Reader<'_> {
         if overlay(&recipe, &options)? != lock.overlay {
             return Err(self.wrong("its overlays are not those that its lock names"));
         }
-        Ok(Unbundled { lock, recipe, overlay_dir })
+        Ok(Unbundled { lock, recipe, overlay_dir, kernel_dir })
+    }
+
+    /// The folder with the kernel, where the lock names one that is no package.
+    fn kernel(&self, lock: &Lock, place: &Path) -> Result<Option<PathBuf>, Error> {
+        let Some(wanted) = &lock.local_kernel else { return Ok(None) };
+        let folder = place.join(KERNEL);
+        if KernelFiles::find(&folder, lock.arch)?.sums()? != *wanted {
+            return Err(self.wrong("its kernel is not the one that its lock names"));
+        }
+        Ok(Some(folder))
     }
 }
 

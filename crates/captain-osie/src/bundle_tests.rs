@@ -40,8 +40,8 @@ async fn a_bundle_brings_the_lock_the_packages_and_the_overlays_into_an_empty_ca
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (lock, overlays, debs) = inputs(here.path());
     let file = here.path().join("site.tar");
-    let one = write_file(&lock, &overlays, &debs, &file).unwrap();
-    let two = write_file(&lock, &overlays, &debs, &here.path().join("again.tar")).unwrap();
+    let one = write_file(&lock, &overlays, &[], &debs, &file).unwrap();
+    let two = write_file(&lock, &overlays, &[], &debs, &here.path().join("again.tar")).unwrap();
     assert_eq!(one.sha256, two.sha256, "one lock, one bundle");
     // Taking it in twice is no different from once.
     for _ in 0..2 {
@@ -80,7 +80,7 @@ async fn a_bundle_that_is_not_what_its_lock_says_is_refused_and_named() {
     ];
     for (number, (why, overlays, debs)) in cases.into_iter().enumerate() {
         let file = folder.path().join(format!("{number}.tar"));
-        write_file(&lock, overlays, debs, &file).unwrap();
+        write_file(&lock, overlays, &[], debs, &file).unwrap();
         let cache = folder.path().join(format!("cache-{number}"));
         let error = unbundle(&file, &cache, &NoProgress).await.unwrap_err().to_string();
         assert!(error.contains(why), "{why}: {error}");
@@ -106,7 +106,7 @@ async fn an_overlay_cannot_write_outside_its_folder_through_a_link() {
     let evil =
         vec![file("etc", Node::Symlink(outside.display().to_string())), file("etc/x", Node::file(*b"evil"))];
     let tar = folder.path().join("evil.tar");
-    write_file(&lock, &[("captaind".to_owned(), evil)], &debs, &tar).unwrap();
+    write_file(&lock, &[("captaind".to_owned(), evil)], &[], &debs, &tar).unwrap();
     let error = unbundle(&tar, &folder.path().join("cache"), &NoProgress).await.unwrap_err().to_string();
     assert!(error.contains("leads through a link"), "{error}");
     assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
@@ -119,4 +119,25 @@ async fn a_file_that_is_no_bundle_is_told_apart() {
     fs::write(&file, [0; 1024]).unwrap();
     let error = unbundle(&file, folder.path(), &NoProgress).await.unwrap_err().to_string();
     assert!(error.contains("no bundle"), "{error}");
+}
+
+#[tokio::test]
+async fn a_kernel_that_is_no_package_travels_with_the_bundle_and_must_be_the_one_of_the_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut lock, overlays, debs) = inputs(folder.path());
+    let mine = folder.path().join("kernel");
+    fs::create_dir_all(mine.join("modules/kernel")).unwrap();
+    fs::write(mine.join("vmlinuz"), crate::kernel_header::testing::bzimage("6.12.1-mine")).unwrap();
+    fs::write(mine.join("modules/kernel/x.ko"), "x").unwrap();
+    let found = KernelFiles::find(&mine, lock.arch).unwrap();
+    lock.local_kernel = Some(found.sums().unwrap());
+    let (tar, there) = (folder.path().join("site.tar"), folder.path().join("there"));
+    write_file(&lock, &overlays, &found.parts().unwrap(), &debs, &tar).unwrap();
+    let got = unbundle(&tar, &there, &NoProgress).await.unwrap();
+    let again = KernelFiles::find(&got.kernel_dir.unwrap(), lock.arch).unwrap();
+    assert_eq!(Some(again.sums().unwrap()), lock.local_kernel);
+    fs::write(mine.join("modules/kernel/x.ko"), "y").unwrap();
+    write_file(&lock, &overlays, &found.parts().unwrap(), &debs, &tar).unwrap();
+    let error = unbundle(&tar, &there, &NoProgress).await.unwrap_err().to_string();
+    assert!(error.contains("its kernel is not the one"), "{error}");
 }

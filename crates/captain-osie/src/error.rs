@@ -53,6 +53,14 @@ pub enum Error {
         /// Similar names, as a clause that starts with a semicolon; or nothing.
         hint: String,
     },
+    /// A kernel that is no package cannot be used.
+    #[error("kernel {}: {why}", path.display())]
+    Kernel {
+        /// The vmlinuz, or the folder with it.
+        path: PathBuf,
+        /// What is wrong with it, and the way out.
+        why: String,
+    },
     /// The kernel was configured without something that the image needs.
     #[error("kernel {kernel} cannot run this OSIE, it lacks: {}; take another kernel, or build one with these options", missing.join(", "))]
     KernelConfig {

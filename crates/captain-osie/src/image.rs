@@ -9,7 +9,7 @@ use std::sync::Arc;
 use captain_debian::{Deb, EntryKind};
 
 use crate::error::Error;
-use crate::kernel_config;
+use crate::kernel_config::{self, Demand};
 use crate::modules::Shelf;
 use crate::overlay::{Laid, OverlayFile};
 use crate::pool::Pool;
@@ -100,7 +100,7 @@ impl Image {
             if let Some(version) = entry.path.strip_prefix("boot/config-").map(str::to_owned) {
                 let mut config = String::new();
                 std::io::Read::read_to_string(entry, &mut config).map_err(Error::io(&entry.path))?;
-                return kernel_config::check(&version, &config);
+                return kernel_config::check(&version, &config, Demand::Everything);
             }
             let path = entry.path.clone();
             let below = path.strip_prefix("usr/").unwrap_or(&path).strip_prefix("lib/modules/");

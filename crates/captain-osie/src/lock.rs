@@ -6,14 +6,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use captain_debian::{Archive, Progress, Release, Resolution, Sha256};
-use captain_model::{Arch, Recipe};
+use captain_model::{Arch, KernelSource, Recipe};
 use serde::{Deserialize, Serialize};
 
 use crate::build::json;
 use crate::error::Error;
+use crate::kernel_files::{self, KernelFiles, LocalKernel};
 use crate::loaders;
 use crate::manifest::PackageRef;
 use crate::options::BuildOptions;
@@ -40,8 +41,11 @@ pub struct Lock {
     pub source_date: u64,
     /// The release files that were verified when the lock was made.
     pub releases: Vec<Release>,
-    /// Name of the package with the kernel.
-    pub kernel: String,
+    /// Name of the package with the kernel, where it is one.
+    pub kernel: Option<String>,
+    /// Which kernel, where it is not a package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_kernel: Option<LocalKernel>,
     /// The package with the boot loaders.
     pub loader: Option<PackageRef>,
     /// Packages, sorted by name.
@@ -67,7 +71,8 @@ pub async fn lock(recipe: &Recipe, options: &BuildOptions, progress: &dyn Progre
         level: options.level,
         source_date: source_date(&archive)?,
         releases: archive.releases().to_vec(),
-        kernel: kernel(&resolution, options.arch)?,
+        kernel: kernel(recipe, &resolution, options.arch)?,
+        local_kernel: None,
         loader: loaders::in_archive(&archive)?,
         packages: resolution.selected().map(PackageRef::of_selected).collect(),
         overlay: overlay(recipe, options)?,
@@ -76,7 +81,11 @@ pub async fn lock(recipe: &Recipe, options: &BuildOptions, progress: &dyn Progre
 
 /// The recipe as it is on every machine.
 fn placeless(recipe: &Recipe) -> Recipe {
-    Recipe { mirror: None, keyring: None, overlay: Vec::new(), ..recipe.clone() }
+    let kernel = match &recipe.kernel {
+        KernelSource::Path(_) => KernelSource::Path(PathBuf::new()),
+        kernel => kernel.clone(),
+    };
+    Recipe { mirror: None, keyring: None, overlay: Vec::new(), kernel, ..recipe.clone() }
 }
 
 fn sum(recipe: &Recipe, options: &BuildOptions) -> Result<Sha256, Error> {
@@ -86,11 +95,17 @@ fn sum(recipe: &Recipe, options: &BuildOptions) -> Result<Sha256, Error> {
     Ok(Sha256::of(&text))
 }
 
-fn kernel(resolution: &Resolution, arch: Arch) -> Result<String, Error> {
+fn kernel(recipe: &Recipe, resolution: &Resolution, arch: Arch) -> Result<Option<String>, Error> {
+    if recipe.kernel != KernelSource::Debian {
+        return Ok(None);
+    }
     let meta = kernel_package(arch);
     let mut names = resolution.packages().map(|package| &package.name);
     let kernel = names.find(|name| name.starts_with("linux-image-") && **name != meta);
-    kernel.cloned().ok_or_else(|| Error::malformed(&meta, "it does not depend on a kernel"))
+    match kernel {
+        Some(kernel) => Ok(Some(kernel.clone())),
+        None => Err(Error::malformed(&meta, "it does not depend on a kernel")),
+    }
 }
 
 /// `SOURCE_DATE_EPOCH`, or the date of the newest release file.
@@ -109,7 +124,7 @@ fn source_date(archive: &Archive) -> Result<u64, Error> {
 /// the overlays' files as they are now. A debug image counts too: somebody made it on purpose.
 ///
 /// # Errors
-/// An overlay that cannot be read.
+/// An overlay or a kernel that cannot be read.
 pub fn is_current(recipe: &Recipe, options: &BuildOptions, folder: &Path) -> Result<bool, Error> {
     let file = |kind: &str, end: &str| folder.join(format!("{kind}-{}{end}", options.arch.linux()));
     let whole = file("vmlinuz", "").exists() && file("initramfs", "").exists();
@@ -119,7 +134,13 @@ pub fn is_current(recipe: &Recipe, options: &BuildOptions, folder: &Path) -> Res
         return Ok(false);
     };
     let options = BuildOptions { debug: lock.debug, ..options.clone() };
-    Ok(lock.fits(recipe, &options)? && lock.overlay == overlay(recipe, &options)?)
+    let kernel = match kernel_files::place(recipe, &options) {
+        Some(path) => Some(KernelFiles::find(path, options.arch)?.sums()?),
+        // One that captaind built is named by what it was built from: see the caller.
+        None => lock.local_kernel.clone(),
+    };
+    let same = lock.local_kernel == kernel && lock.overlay == overlay(recipe, &options)?;
+    Ok(same && lock.fits(recipe, &options)?)
 }
 
 impl Lock {
@@ -295,7 +316,8 @@ pub(crate) mod testing {
             level: 3,
             source_date: 1_700_000_000,
             releases: Vec::new(),
-            kernel: "linux-image-6".to_owned(),
+            kernel: Some("linux-image-6".to_owned()),
+            local_kernel: None,
             loader: Some(package("ipxe", "1")),
             packages: vec![package("bash", "5"), package("linux-image-6", "6")],
             overlay: Vec::new(),

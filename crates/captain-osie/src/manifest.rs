@@ -4,6 +4,7 @@ use captain_debian::{Item, Mirrors, Package, Selected, Sha256, Why};
 use captain_model::{Arch, Artifact};
 use serde::{Deserialize, Serialize};
 
+use crate::kernel_files::LocalKernel;
 use crate::overlay::Laid;
 
 /// Everything that went into an image, and what came out.
@@ -23,6 +24,9 @@ pub struct Manifest {
     pub debug: bool,
     /// The kernel's version, as `uname -r` says.
     pub kernel: String,
+    /// Its sums, where it is not a package.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_kernel: Option<LocalKernel>,
     /// Release files of the archive: SHA-256 and URL.
     pub releases: Vec<captain_debian::archive::Release>,
     /// Packages, sorted by name.

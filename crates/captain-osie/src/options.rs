@@ -19,6 +19,9 @@ pub struct BuildOptions {
     pub offline: bool,
     /// A console with root logged in, and tools to look around.
     pub debug: bool,
+    /// Folder with the kernel, for recipes whose kernel is not a package: the one that was built from source, or
+    /// that a bundle brought.
+    pub kernel_dir: Option<PathBuf>,
     /// Folder that replaces captaind's own overlay.
     pub overlay_dir: Option<PathBuf>,
 }
@@ -36,6 +39,7 @@ impl BuildOptions {
             cache: cache.into(),
             offline: false,
             debug: false,
+            kernel_dir: None,
             overlay_dir: None,
         }
     }

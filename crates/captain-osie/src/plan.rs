@@ -1,7 +1,7 @@
 //! What a build would do: a list of steps that can be printed, and that the builder executes as it stands.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use captain_debian::archive::Options;
@@ -10,6 +10,7 @@ use captain_model::{Arch, KernelSource, Recipe, Timestamp};
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::kernel_files::{self, KernelFiles};
 use crate::lists::Packages;
 use crate::lock::Lock;
 use crate::manifest::PackageRef;
@@ -33,6 +34,9 @@ pub struct Plan {
     /// Exactly which inputs.
     #[serde(skip)]
     pub lock: Lock,
+    /// The kernel, where it is not a package.
+    #[serde(skip)]
+    pub(crate) kernel: Option<PathBuf>,
     #[serde(skip)]
     pub(crate) overlays: Vec<OverlaySource>,
     #[serde(skip)]
@@ -57,6 +61,11 @@ pub enum Step {
     Kernel {
         /// Its name.
         package: String,
+    },
+    /// Take a kernel that is not a package.
+    LocalKernel {
+        /// The vmlinuz, or a folder with it.
+        path: PathBuf,
     },
     /// Choose kernel modules and write kmod's indices.
     Modules {
@@ -96,8 +105,8 @@ pub enum Step {
     },
 }
 
-/// Plans the image that `recipe` describes and `lock` pins. Only the overlays are read anew: whoever works on
-/// them need not renew the lock.
+/// Plans the image that `recipe` describes and `lock` pins. Only the overlays, and a kernel that is no package, are
+/// read anew: whoever works on them need not renew the lock.
 ///
 /// # Errors
 /// What is not supported; a lock of something else; an overlay that cannot be read.
@@ -110,6 +119,9 @@ pub fn plan(recipe: &Recipe, lock: &Lock, options: &BuildOptions) -> Result<Plan
     let mut lock = lock.clone();
     lock.level = options.level;
     lock.overlay = overlay(recipe, options)?;
+    if let Some(path) = kernel_files::place(recipe, options).filter(|path| path.exists()) {
+        lock.local_kernel = Some(KernelFiles::find(path, options.arch)?.sums()?);
+    }
     // Offline nothing is asked for: then a machine without apt will do.
     let mirrors = match mirrors(recipe) {
         Err(_) if options.offline => Mirrors::default(),
@@ -121,6 +133,7 @@ pub fn plan(recipe: &Recipe, lock: &Lock, options: &BuildOptions) -> Result<Plan
         suite: recipe.suite.clone(),
         source_date: lock.source_date,
         steps: steps(recipe, options, &lock),
+        kernel: kernel_files::place(recipe, options).map(Path::to_owned),
         overlays: OverlaySource::all(recipe, options),
         lock,
         mirrors,
@@ -139,21 +152,11 @@ pub(crate) fn overlay(recipe: &Recipe, options: &BuildOptions) -> Result<Vec<Lai
 /// What this builder does not do yet.
 pub fn check(recipe: &Recipe) -> Result<(), Error> {
     let unsupported = |what: String| Err(Error::Unsupported { what });
-    match &recipe.kernel {
-        KernelSource::Debian => {}
-        KernelSource::Source => {
-            return unsupported(format!(
-                "osie `{}`: kernels are not built from source yet: use kernel = \"debian\"",
-                recipe.name
-            ));
-        }
-        KernelSource::Path(path) => {
-            return unsupported(format!(
-                "osie `{}`: a kernel of one's own ({}) cannot be used yet: use kernel = \"debian\"",
-                recipe.name,
-                path.display()
-            ));
-        }
+    if recipe.kernel == KernelSource::Source {
+        return unsupported(format!(
+            "osie `{}`: kernels are not built from source yet: use kernel = \"debian\"",
+            recipe.name
+        ));
     }
     if let Some(image) = recipe.containers.first() {
         return unsupported(format!(
@@ -193,7 +196,9 @@ pub(crate) fn archive_options(recipe: &Recipe, options: &BuildOptions) -> Result
 pub(crate) fn request(recipe: &Recipe, options: &BuildOptions) -> Result<Request, Error> {
     let lists = Packages::ours()?;
     let mut wanted = lists.section("base").to_vec();
-    wanted.push(kernel_package(options.arch));
+    if recipe.kernel == KernelSource::Debian {
+        wanted.push(kernel_package(options.arch));
+    }
     if options.debug {
         wanted.extend_from_slice(lists.section("debug"));
     }
@@ -217,7 +222,7 @@ fn steps(recipe: &Recipe, options: &BuildOptions, lock: &Lock) -> Vec<Step> {
         .packages
         .iter()
         .map(|package| package.name.clone())
-        .filter(|name| *name != lock.kernel && *name != meta)
+        .filter(|name| Some(name) != lock.kernel.as_ref() && *name != meta)
         // Its links (/lib is usr/lib) have to be there before anything that goes through them.
         .partition(|name| name == "base-files");
     let mut modules = vec![Groups::BASE.to_owned()];
@@ -225,10 +230,11 @@ fn steps(recipe: &Recipe, options: &BuildOptions, lock: &Lock) -> Vec<Step> {
     let mut steps = vec![
         Step::Fetch { packages: lock.packages.clone() },
         Step::Unpack { packages: first.into_iter().chain(others).collect() },
-        Step::Kernel { package: lock.kernel.clone() },
-        Step::Modules { wanted: modules },
-        Step::Skeleton,
     ];
+    steps.extend(lock.kernel.clone().map(|package| Step::Kernel { package }));
+    let path = kernel_files::place(recipe, options).map(Path::to_owned);
+    steps.extend(path.map(|path| Step::LocalKernel { path }));
+    steps.extend([Step::Modules { wanted: modules }, Step::Skeleton]);
     steps.extend(OverlaySource::all(recipe, options).into_iter().map(|source| Step::Overlay { source }));
     let mut services = recipe.services.clone();
     if !recipe.ssh_authorized_keys.is_empty() {
@@ -279,6 +285,7 @@ impl fmt::Display for Step {
             }
             Self::Unpack { packages } => write!(f, "unpack {} packages", packages.len()),
             Self::Kernel { package } => write!(f, "take the kernel and its modules out of {package}"),
+            Self::LocalKernel { path } => write!(f, "take the kernel and its modules from {}", path.display()),
             Self::Modules { wanted } => write!(f, "choose modules ({}) and index them", wanted.join(", ")),
             Self::Skeleton => f.write_str("make folders, device nodes and links"),
             Self::Overlay { source: OverlaySource::Embedded } => {

@@ -76,6 +76,7 @@ Examples:
   captaind build -o out                        vmlinuz-x86_64, initramfs-x86_64 and their manifest in out/
   captaind build --profile rack --level 19     the OSIE that profile `rack` names, as small as it gets
   captaind build --arch amd64,arm64            for both, wherever it is built
+  captaind build --kernel ./my-kernel          vmlinuz and lib/modules (or modules) of your own, from that folder
   captaind build --update                      renew the lock and say which packages changed
   captaind build --bundle site.tar             lock and inputs, for `captaind build --from-bundle site.tar`";
 
@@ -145,6 +146,9 @@ pub(crate) struct RecipeArgs {
     /// Build the OSIE that this profile names
     #[arg(long, value_name = "PROFILE", env = "CAPTAIND_PROFILE", default_value = "default")]
     pub(crate) profile: String,
+    /// Kernel: debian, or a vmlinuz (or a folder with it) and its modules [default: what the recipe says]
+    #[arg(long, value_name = "debian|PATH", env = "CAPTAIND_KERNEL")]
+    pub(crate) kernel: Option<String>,
     /// zstd level; 19 for the smallest image, lower for a faster build
     #[arg(long, env = "CAPTAIND_LEVEL", value_parser = clap::value_parser!(i32).range(1..=22))]
     pub(crate) level: Option<i32>,

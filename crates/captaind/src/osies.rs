@@ -132,6 +132,7 @@ pub(crate) fn failure(error: captain_osie::Error) -> Failure {
         }
         Error::UnknownModule { .. }
         | Error::UnknownUnit { .. }
+        | Error::Kernel { .. }
         | Error::Unsupported { .. }
         | Error::Level(_) => Failure::usage(error),
         _ => Failure::failed(error),

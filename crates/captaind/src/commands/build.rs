@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use captain_debian::Progress;
-use captain_model::{Arch, Recipe};
+use captain_model::{Arch, KernelSource, Recipe};
 use captain_osie::{BuildOptions, Manifest, Sizes};
 
 use crate::cli::{BuildArgs, PlanArgs, RecipeArgs};
@@ -20,7 +20,7 @@ pub(crate) async fn build(args: &BuildArgs) -> Result<(), Failure> {
         return from_bundle(args, file, &cache, progress.as_ref()).await;
     }
     let recipe = recipe(&loaded, &args.recipe)?;
-    let wishes = wishes(&loaded, recipe, &args.recipe, args.update);
+    let wishes = wishes(&loaded, &recipe, &args.recipe, args.update);
     if let Some(file) = &args.bundle {
         return bundle(&wishes, file, progress.as_ref()).await;
     }
@@ -100,6 +100,7 @@ async fn from_bundle(
         offline: true,
         debug: lock.debug,
         overlay_dir: Some(unbundled.overlay_dir),
+        kernel_dir: unbundled.kernel_dir,
         ..BuildOptions::new(lock.arch, cache)
     };
     let wish = Wish { recipe: &recipe, options, level: args.recipe.level, locks, update: false };
@@ -111,7 +112,7 @@ pub(crate) async fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let loaded = configuration::load(&args.recipe.config)?;
     let recipe = recipe(&loaded, &args.recipe)?;
     let progress = progress::for_stderr();
-    for wish in wishes(&loaded, recipe, &args.recipe, args.update) {
+    for wish in wishes(&loaded, &recipe, &args.recipe, args.update) {
         let planned = osies::plan(&wish, progress.as_ref()).await?;
         if args.json {
             println!("{}", serde_json::to_string_pretty(&planned.plan).map_err(Failure::failed)?);
@@ -142,7 +143,27 @@ fn summary(manifest: &Manifest, folder: &Path) -> String {
     })
 }
 
-fn recipe<'a>(loaded: &'a Loaded, args: &RecipeArgs) -> Result<&'a Recipe, Failure> {
+/// The recipe that the profile names, with what the command line says otherwise.
+fn recipe(loaded: &Loaded, args: &RecipeArgs) -> Result<Recipe, Failure> {
+    let mut recipe = configured(loaded, args)?.clone();
+    if let Some(kernel) = &args.kernel {
+        recipe.kernel = kernel_source(kernel)?;
+    }
+    Ok(recipe)
+}
+
+fn kernel_source(text: &str) -> Result<KernelSource, Failure> {
+    match text {
+        "debian" => Ok(KernelSource::Debian),
+        "source" => Ok(KernelSource::Source),
+        path if path.contains('/') => Ok(KernelSource::Path(std::path::absolute(path)?)),
+        other => Err(Failure::usage(format!(
+            "kernel `{other}` is not known: use debian, or a path with a `/` to a vmlinuz or its folder"
+        ))),
+    }
+}
+
+fn configured<'a>(loaded: &'a Loaded, args: &RecipeArgs) -> Result<&'a Recipe, Failure> {
     let name = &args.profile;
     let profile = loaded.config.inventory.profile(name).ok_or_else(|| {
         let known: Vec<_> = loaded.config.inventory.profiles().map(|p| p.name.as_str()).collect();
