@@ -95,3 +95,43 @@ fn tamper(cache: &Path) -> std::path::PathBuf {
     std::fs::write(&path, bytes).expect("the package is written");
     path.into()
 }
+
+#[test]
+fn a_kernel_of_ones_own_is_taken_with_its_modules_and_one_for_another_machine_is_refused() {
+    if !slow_tests() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    run(folder.path(), &["build", "-o", "debian"]).expect_code(0);
+    let debian = manifest(&folder.path().join("debian"));
+    unpack_kernel(&debian, &folder.path().join("mine"));
+    run(folder.path(), &["build", "--kernel", "./mine", "-o", "own"]).expect_code(0);
+    let own = manifest(&folder.path().join("own"));
+    assert_eq!(own["kernel"], debian["kernel"]);
+    assert_eq!(own["modules"], debian["modules"]);
+    assert_eq!(own["local_kernel"]["vmlinuz"], own["outputs"][0]["sha256"]);
+    let names =
+        own["packages"].as_array().expect("packages").iter().map(|package| package["name"].to_string());
+    assert!(!names.into_iter().any(|name| name.contains("linux-image")));
+    let lock = std::fs::read_to_string(folder.path().join("own/lock-x86_64.json")).expect("a lock");
+    assert!(!lock.contains("mine"), "the lock says where the kernel lay");
+    let out =
+        run(folder.path(), &["build", "--arch", "arm64", "--kernel", "./mine", "-o", "arm"]).expect_code(64);
+    assert!(out.stderr.contains("no vmlinuz* that is a kernel for arm64"), "{}", out.stderr);
+}
+
+fn manifest(folder: &Path) -> Value {
+    let text = std::fs::read(folder.join("manifest-x86_64.json")).expect("a manifest");
+    serde_json::from_slice(&text).expect("the manifest is JSON")
+}
+
+/// Unpacks the kernel package of a built OSIE.
+fn unpack_kernel(manifest: &Value, to: &Path) {
+    let packages = manifest["packages"].as_array().expect("packages");
+    let is_kernel = |name: &str| name.starts_with("linux-image-") && name.contains('.');
+    let kernel = packages.iter().find(|package| package["name"].as_str().is_some_and(is_kernel));
+    let sum = kernel.expect("a kernel package")["sha256"].as_str().expect("a sum").to_owned();
+    let deb = cache().join("debian/by-sha256").join(&sum[..2]).join(&sum);
+    let unpacked = Command::new("dpkg-deb").arg("-x").arg(deb).arg(to).status();
+    assert!(unpacked.expect("dpkg-deb starts").success());
+}
