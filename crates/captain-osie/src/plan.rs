@@ -285,7 +285,9 @@ impl fmt::Display for Step {
             }
             Self::Unpack { packages } => write!(f, "unpack {} packages", packages.len()),
             Self::Kernel { package } => write!(f, "take the kernel and its modules out of {package}"),
-            Self::LocalKernel { path } => write!(f, "take the kernel and its modules from {}", path.display()),
+            Self::LocalKernel { path } => {
+                write!(f, "take the kernel and its modules from {}", path.display())
+            }
             Self::Modules { wanted } => write!(f, "choose modules ({}) and index them", wanted.join(", ")),
             Self::Skeleton => f.write_str("make folders, device nodes and links"),
             Self::Overlay { source: OverlaySource::Embedded } => {
