@@ -100,6 +100,21 @@ fn the_image_has_what_maintainer_scripts_would_have_made() {
 }
 
 #[test]
+fn the_steps_make_what_they_made_when_assembly_was_last_raised() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = small(folder.path());
+    let laid = |path: &str| manifest.overlay.iter().any(|laid| laid.path == path);
+    let mut files = members(&fs::read(folder.path().join("initramfs-x86_64")).unwrap());
+    // Overlays are inputs, and which units there are to enable is theirs to say.
+    files.retain(|path, _| !laid(path) && !path.starts_with("etc/systemd/system/"));
+    let sum = Sum::of(format!("{files:?}").as_bytes()).to_string();
+    assert_eq!(
+        sum, "3fe0415f63517a36b453482c1b5e88da8806d8c1601a7ee6a56dac2d48053734",
+        "same inputs, another image: raise ASSEMBLY in builder.rs"
+    );
+}
+
+#[test]
 fn the_manifest_names_every_input_and_output_with_its_sum() {
     let folder = tempfile::tempdir().unwrap();
     let manifest = small(folder.path());

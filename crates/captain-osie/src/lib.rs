@@ -9,6 +9,7 @@
 mod accounts;
 mod archive;
 mod build;
+mod builder;
 mod bundle;
 mod error;
 mod image;
@@ -32,6 +33,7 @@ mod tree;
 mod units;
 
 pub use build::build;
+pub use builder::Builder;
 pub use bundle::{Unbundled, bundle, unbundle};
 pub use error::Error;
 pub use kernel_files::LocalKernel;

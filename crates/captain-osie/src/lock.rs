@@ -13,6 +13,7 @@ use captain_model::{Arch, KernelSource, Recipe};
 use serde::{Deserialize, Serialize};
 
 use crate::build::json;
+use crate::builder::Builder;
 use crate::error::Error;
 use crate::kernel_files::{self, KernelFiles, LocalKernel};
 use crate::loaders;
@@ -33,6 +34,9 @@ pub struct Lock {
     pub arch: Arch,
     /// Whether it is a debug image.
     pub debug: bool,
+    /// The builder of the last image; `None`: one that did not say so yet.
+    #[serde(default)]
+    pub builder: Option<Builder>,
     /// SHA-256 of all that decides which packages are taken: the recipe and captaind's own lists.
     pub recipe_sha256: Sha256,
     /// zstd's level of the last build.
@@ -67,6 +71,7 @@ pub async fn lock(recipe: &Recipe, options: &BuildOptions, progress: &dyn Progre
         recipe: placeless(recipe),
         arch: options.arch,
         debug: options.debug,
+        builder: Some(Builder::ours()),
         recipe_sha256: sum(recipe, options)?,
         level: options.level,
         source_date: source_date(&archive)?,
@@ -120,8 +125,8 @@ fn source_date(archive: &Archive) -> Result<u64, Error> {
     }
 }
 
-/// Whether `folder` holds the image that `recipe` describes today: built from a lock that still fits it, with
-/// the overlays' files as they are now. A debug image counts too: somebody made it on purpose.
+/// Whether `folder` holds the image that `recipe` describes today: built from a lock that still fits it, by
+/// rules as ours, with the overlays' files as they are now. A debug image counts too: somebody made it on purpose.
 ///
 /// # Errors
 /// An overlay or a kernel that cannot be read.
@@ -140,7 +145,7 @@ pub fn is_current(recipe: &Recipe, options: &BuildOptions, folder: &Path) -> Res
         None => lock.local_kernel.clone(),
     };
     let same = lock.local_kernel == kernel && lock.overlay == overlay(recipe, &options)?;
-    Ok(same && lock.fits(recipe, &options)?)
+    Ok(same && lock.is_by(&Builder::ours()) && lock.fits(recipe, &options)?)
 }
 
 impl Lock {
@@ -150,6 +155,11 @@ impl Lock {
     /// captaind's own lists are damaged.
     pub fn fits(&self, recipe: &Recipe, options: &BuildOptions) -> Result<bool, Error> {
         Ok(self.recipe_sha256 == sum(recipe, options)?)
+    }
+
+    /// Whether its last image was made by a builder like `builder`.
+    fn is_by(&self, builder: &Builder) -> bool {
+        self.builder.as_ref().is_some_and(|own| own.agrees_with(builder))
     }
 
     /// What is new in this lock against `old`.
@@ -168,6 +178,8 @@ impl Lock {
         }
         changes.removed = before.into_values().collect();
         changes.overlay = overlay_changes(&old.overlay, &self.overlay);
+        let other = self.builder.as_ref().filter(|builder| !old.is_by(builder));
+        changes.builder = other.map(|builder| (old.builder.clone(), builder.clone()));
         changes
     }
 }
@@ -195,6 +207,8 @@ pub struct Changes {
     pub replaced: Vec<(PackageRef, PackageRef)>,
     /// Files of overlays that are new, gone or different.
     pub overlay: Vec<String>,
+    /// The builder before and the one now, where they make different images of the same inputs.
+    pub builder: Option<(Option<Builder>, Builder)>,
 }
 
 impl Changes {
@@ -217,7 +231,13 @@ impl fmt::Display for Changes {
             let more = kb(is.size) - kb(was.size);
             writeln!(f, "  ~ {} {} -> {} ({more:+.1} kB)", is.name, was.version, is.version)?;
         }
-        self.overlay.iter().try_for_each(|path| writeln!(f, "  ~ /{path} (overlay)"))
+        self.overlay.iter().try_for_each(|path| writeln!(f, "  ~ /{path} (overlay)"))?;
+        let Some((was, is)) = &self.builder else { return Ok(()) };
+        let was = was.as_ref().map_or_else(|| "an older captaind".to_owned(), Builder::to_string);
+        writeln!(
+            f,
+            "  ~ builder {was} -> {is}: same inputs, other bytes; only the former builds the former image"
+        )
     }
 }
 
@@ -309,6 +329,7 @@ pub(crate) mod testing {
         let recipe = Recipe::new("test");
         let options = BuildOptions::new(Arch::Amd64, "/nowhere");
         Lock {
+            builder: Some(Builder::ours()),
             recipe_sha256: sum(&recipe, &options).unwrap(),
             recipe,
             arch: Arch::Amd64,
@@ -353,6 +374,14 @@ mod tests {
         }
         assert!(current(&recipe));
         assert!(!current(&Recipe { packages: vec!["telegraf".to_owned()], ..recipe.clone() }));
+        let others = Builder { rules_sha256: Sha256::of(b"other rules"), ..Builder::ours() };
+        for builder in [None, Some(others)] {
+            let lock = Lock { builder, ..built.clone() };
+            json(folder.path(), &format!("lock-{arch}.json"), &lock).unwrap();
+            assert!(!current(&recipe), "another builder made it: {:?}", lock.builder);
+        }
+        json(folder.path(), &format!("lock-{arch}.json"), &built).unwrap();
+        assert!(current(&recipe));
         fs::write(mine.path().join("motd"), "two").unwrap();
         assert!(!current(&recipe), "an overlay's file changed");
     }
@@ -386,6 +415,18 @@ mod tests {
             text,
             "  + zstd 1 (0.0 kB)\n  - linux-image-6 6 (0.0 kB)\n  ~ bash 5 -> 5.1 (+0.0 kB)\n  ~ /etc/x (overlay)\n"
         );
+    }
+
+    #[test]
+    fn a_lock_of_another_builder_keeps_its_packages_and_the_change_is_told() {
+        let older = Lock { builder: None, ..lock() };
+        let recipe = Recipe::new("test");
+        assert!(older.fits(&recipe, &options()).unwrap(), "an update of captaind renews no package");
+        let changes = lock().changes_since(&older);
+        assert!(!changes.is_empty());
+        let text = changes.to_string();
+        assert!(text.starts_with("  ~ builder an older captaind -> captaind "), "{text}");
+        assert!(lock().changes_since(&lock()).is_empty());
     }
 
     #[test]

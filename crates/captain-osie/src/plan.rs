@@ -9,6 +9,7 @@ use captain_debian::{Mirrors, Request};
 use captain_model::{Arch, KernelSource, Recipe, Timestamp};
 use serde::Serialize;
 
+use crate::builder::Builder;
 use crate::error::Error;
 use crate::kernel_files::{self, KernelFiles};
 use crate::lists::Packages;
@@ -118,6 +119,7 @@ pub fn plan(recipe: &Recipe, lock: &Lock, options: &BuildOptions) -> Result<Plan
     }
     let mut lock = lock.clone();
     lock.level = options.level;
+    lock.builder = Some(Builder::ours());
     lock.overlay = overlay(recipe, options)?;
     if let Some(path) = kernel_files::place(recipe, options).filter(|path| path.exists()) {
         lock.local_kernel = Some(KernelFiles::find(path, options.arch)?.sums()?);

@@ -127,7 +127,8 @@ pub(crate) async fn build(
 pub(crate) fn failure(error: captain_osie::Error) -> Failure {
     use captain_debian::Error as Archive;
     match error {
-        Error::Archive(Archive::Download { .. } | Archive::Gone { .. } | Archive::NoMirror { .. }) => {
+        Error::Gone { .. }
+        | Error::Archive(Archive::Download { .. } | Archive::Gone { .. } | Archive::NoMirror { .. }) => {
             Failure::unavailable(error)
         }
         Error::UnknownModule { .. }
