@@ -169,3 +169,38 @@ router = "10.7.0.1"
     let out = in_namespace(folder.path(), 60, &script).expect_code(0);
     assert_eq!(out.stdout.lines().collect::<Vec<_>>(), ["10.7.0.9", "10.7.0.10"], "{}", out.stderr);
 }
+
+#[test]
+fn a_reload_after_root_was_given_up_keeps_a_password_that_only_root_may_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let agent = r#"
+[dhcp]
+mode = "dynamic"
+[profile.default.agent]
+registry_password_file = "pass"
+"#;
+    write_config(folder.path(), agent);
+    std::fs::write(folder.path().join("pass"), "hunter2\n").expect("a password");
+    let script = format!(
+        r#"{NETWORK}
+        chmod -R a+rX "$DIR"; chmod 600 pass
+        mkdir -p cache/images/mine state; touch cache/images/mine/file
+        "$CAPTAIND" serve -c captaind.toml --state-dir state --cache-dir cache >serve.log 2>&1 & server=$!
+        wait_ready
+        stat -c '%U %n' state cache cache/images/mine/file
+        printf '[[machine]]\nmac = "52:54:00:00:00:07"\ncmdline = ["reloaded=yes"]\n' >>captaind.toml
+        kill -HUP $server
+        for _ in $(seq 50); do grep -q 'read anew\|stays as it was' serve.log && break; sleep 0.1; done
+        curl -fsS http://192.168.50.1:7080/ipxe/script/52-54-00-00-00-07/auto.ipxe
+        kill $server; wait $server
+        "#
+    );
+    let Some(out) = in_root_namespace(folder.path(), 60, &script) else { return };
+    let out = out.expect_code(0);
+    let owners: Vec<&str> = out.stdout.lines().take(3).collect();
+    assert!(owners[..2].iter().all(|line| !line.starts_with("root ")), "{owners:?}");
+    assert_eq!(owners[2], "root cache/images/mine/file", "what is only read stays whose it is");
+    for part in ["reloaded=yes", "registry_password=hunter2"] {
+        assert!(out.stdout.contains(part), "{part} is missing in {}", out.stdout);
+    }
+}

@@ -1,6 +1,6 @@
 //! What is known when a machine asks.
 
-use captain_model::{Arch, BootId, Identity, Mac, Profile};
+use captain_model::{Arch, BootTicket, Identity, Mac, Profile};
 
 const SYSLOG_PORT: u16 = 514;
 
@@ -37,8 +37,8 @@ pub struct Facts<'a> {
     pub identity: Identity<'a>,
     /// Its CPU.
     pub arch: Arch,
-    /// This boot's id; none where nothing boots (`captaind explain`).
-    pub boot: Option<BootId>,
+    /// This boot's id and its proof; none where nothing boots (`captaind explain`).
+    pub boot: Option<BootTicket>,
     /// The server.
     pub server: &'a ServerFacts,
     /// How the command line gets there.

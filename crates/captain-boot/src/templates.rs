@@ -141,7 +141,7 @@ impl Templates {
             "mac" => facts.mac.to_string(),
             "profile" => ipxe::text(&facts.profile().name),
             "arch" => facts.arch.linux().to_owned(),
-            "boot" => facts.boot.map_or_else(|| "-".to_owned(), |boot| boot.to_string()),
+            "boot" => facts.boot.map_or_else(|| "-".to_owned(), |ticket| ticket.boot.to_string()),
             "http_base" => base.clone(),
             "syslog_host" => facts.syslog().map(|(host, _)| host).unwrap_or_default(),
             "kernel_name" => facts.kernel_name(),

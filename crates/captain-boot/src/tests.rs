@@ -5,7 +5,7 @@ use std::path::Path;
 
 use captain_model::cmdline::KERNEL_LIMIT;
 use captain_model::{
-    Arch, BootId, Cmdline, Inventory, LocalBoot, Mac, Machine, Profile, Secret, UnknownMachines,
+    Arch, BootId, BootTicket, Cmdline, Inventory, LocalBoot, Mac, Machine, Profile, Secret, UnknownMachines,
 };
 use proptest::prelude::*;
 
@@ -55,7 +55,7 @@ fn facts<'a>(inventory: &'a Inventory, server: &'a ServerFacts, mac: Mac) -> Fac
         mac,
         identity: inventory.identify(mac),
         arch: Arch::Amd64,
-        boot: Some(BootId(0xb1f)),
+        boot: Some(BootTicket { boot: BootId(0xb1f), proof: 0x5eed }),
         server,
         via: Via::Ipxe,
     }
@@ -86,7 +86,7 @@ fn every_parameter_stands_in_the_fixed_order_and_the_machines_own_come_last() {
                 registry_username=u registry_password=hunter2 \
                 insecure_registries=192.168.50.1:5000,other:80 vlan_id=100 \
                 ipam=52-54-00-00-00-01:100:192.168.50.20:255.255.255.0::::: \
-                captain_url=http://192.168.50.1:7080 captain_boot=bb1f initrd=initramfs-x86_64 \
+                captain_url=http://192.168.50.1:7080 captain_boot=bb1f-0000000000005eed initrd=initramfs-x86_64 \
                 console=ttyS1,115200 foo=bar";
     assert_eq!(line(machine, profile).unwrap().to_string(), want);
 }

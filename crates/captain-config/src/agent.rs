@@ -53,7 +53,7 @@ fn password(table: &Table) -> Option<Secret> {
 /// The content of the file, without the newline that editors put at its end.
 fn from_file(value: &Value) -> Option<String> {
     let path = value.path()?;
-    let content = std::fs::read_to_string(&path).map_err(|error| {
+    let content = value.passwords().read(&path).map_err(|error| {
         value.fault(format!("cannot read {}: {error}; create it, or make it readable", path.display()));
     });
     let content = content.ok()?;

@@ -14,6 +14,7 @@ mod faults;
 mod iso;
 mod machine;
 mod osie;
+mod passwords;
 mod profile;
 mod reader;
 mod server;
@@ -31,6 +32,7 @@ pub use config::{
     Config, DhcpConfig, Https, IsoConfig, RegistryConfig, Route, ServerConfig, SyslogConfig, TftpConfig,
 };
 pub use faults::{Fault, Faults};
+pub use passwords::PasswordFiles;
 
 use reader::Table;
 use sink::Sink;
@@ -40,6 +42,15 @@ use sink::Sink;
 /// # Errors
 /// Every fault of it; a file that cannot be read is one.
 pub fn load(path: &Path) -> Result<Config, Faults> {
+    load_again(path, &PasswordFiles::default())
+}
+
+/// As [`load`], for a daemon that reads its configuration again: password files that have not changed need not be
+/// readable any more.
+///
+/// # Errors
+/// As [`load`]'s.
+pub fn load_again(path: &Path, passwords: &PasswordFiles) -> Result<Config, Faults> {
     let unreadable = |error: std::io::Error| {
         let message = format!("cannot be read: {error}");
         Faults {
@@ -49,7 +60,7 @@ pub fn load(path: &Path) -> Result<Config, Faults> {
     };
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let base = path.parent().unwrap_or(Path::new(""));
-    parse(&text, base).map_err(|faults| Faults { path: path.to_owned(), ..faults })
+    check(&text, base, passwords).map_err(|faults| Faults { path: path.to_owned(), ..faults })
 }
 
 /// Checks a configuration text; relative paths in it start at `base`.
@@ -57,7 +68,11 @@ pub fn load(path: &Path) -> Result<Config, Faults> {
 /// # Errors
 /// Every fault of it, under the file name `captaind.toml`.
 pub fn parse(text: &str, base: &Path) -> Result<Config, Faults> {
-    let sink = Sink::new(text, base);
+    check(text, base, &PasswordFiles::default())
+}
+
+fn check(text: &str, base: &Path, passwords: &PasswordFiles) -> Result<Config, Faults> {
+    let sink = Sink::new(text, base, passwords);
     let root = document(text, &sink);
     let config = Table::root(&sink, &root).map(config_of).unwrap_or_default();
     if sink.is_empty() {

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::PasswordFiles;
 use crate::sink::Sink;
 use crate::suggest::{did_you_mean, nearest};
 
@@ -32,6 +33,11 @@ impl<'a> Value<'a> {
     /// Notes a fault of this value.
     pub(crate) fn fault(&self, message: impl Into<String>) {
         self.sink.fault(&self.span, &self.key, &message.into());
+    }
+
+    /// Where its password file is read from.
+    pub(crate) fn passwords(&self) -> &'a PasswordFiles {
+        self.sink.passwords
     }
 
     /// The line it is on.

@@ -4,22 +4,25 @@ use std::cell::RefCell;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use crate::Fault;
+use crate::{Fault, PasswordFiles};
 
 /// The text, where it lies, and the faults found so far.
 #[derive(Debug)]
 pub(crate) struct Sink<'a> {
     text: &'a str,
     base: &'a Path,
+    /// Reads password files.
+    pub(crate) passwords: &'a PasswordFiles,
     /// Offset of each line's first byte.
     lines: Vec<usize>,
     faults: RefCell<Vec<Fault>>,
 }
 
 impl<'a> Sink<'a> {
-    pub(crate) fn new(text: &'a str, base: &'a Path) -> Self {
+    pub(crate) fn new(text: &'a str, base: &'a Path, passwords: &'a PasswordFiles) -> Self {
         let starts = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
-        Self { text, base, lines: std::iter::once(0).chain(starts).collect(), faults: RefCell::default() }
+        let lines = std::iter::once(0).chain(starts).collect();
+        Self { text, base, passwords, lines, faults: RefCell::default() }
     }
 
     /// Notes a fault at these bytes of the text. Each is one line, whatever the text holds.
@@ -79,7 +82,8 @@ mod tests {
 
     #[test]
     fn a_place_counts_characters_and_a_place_behind_the_end_is_the_end() {
-        let sink = Sink::new("a = 1\nä = \"ö\" x\n", Path::new(""));
+        let passwords = PasswordFiles::default();
+        let sink = Sink::new("a = 1\nä = \"ö\" x\n", Path::new(""), &passwords);
         assert_eq!(sink.place(0), (1, 1));
         assert_eq!(sink.place(5), (1, 6));
         assert_eq!(sink.place(6), (2, 1));

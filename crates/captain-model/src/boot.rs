@@ -37,6 +37,33 @@ impl<'de> Deserialize<'de> for BootId {
     }
 }
 
+/// A boot's id with a proof of it, as its machine is told it (`captain_boot=`): who knows the proof was told so.
+/// Shown as `b1f-0123456789abcdef`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BootTicket {
+    /// Which boot; 0 where what the machine was told does not belong to one of its boots (an ISO).
+    pub boot: BootId,
+    /// The proof.
+    pub proof: u64,
+}
+
+impl fmt::Display for BootTicket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{:016x}", self.boot, self.proof)
+    }
+}
+
+impl std::str::FromStr for BootTicket {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('-').and_then(|(boot, proof)| {
+            Some(Self { boot: boot.parse().ok()?, proof: u64::from_str_radix(proof, 16).ok()? })
+        });
+        parts.ok_or_else(|| format!("`{text}` is not a boot ticket (such as b1f-0123456789abcdef)"))
+    }
+}
+
 /// How far a boot has come. Ordered: a later stage is greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -16,8 +16,9 @@ pub const KERNEL_LIMIT: usize = 2048;
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Cmdline(Vec<String>);
 
-/// Arguments that are never shown.
-const SECRET: &str = "registry_password=";
+/// Arguments whose values are never shown, and how they are: a password, and the proof of a boot.
+const SECRETS: [(&str, &str); 2] =
+    [("registry_password=", "registry_password=***"), ("captain_boot=", "captain_boot=***")];
 
 /// Why a text cannot be a kernel argument.
 #[derive(Debug, Error, PartialEq, Eq)]
@@ -109,11 +110,11 @@ impl Cmdline {
         })
     }
 
-    /// The arguments as they may be shown, in order: `registry_password=***`.
+    /// The arguments as they may be shown, in order: `registry_password=***`, `captain_boot=***`.
     pub fn masked_arguments(&self) -> impl Iterator<Item = &str> {
         self.iter().map(|argument| {
-            let secret = argument.trim_start_matches('"').starts_with(SECRET);
-            if secret { "registry_password=***" } else { argument }
+            let bare = argument.trim_start_matches('"');
+            SECRETS.iter().find(|(name, _)| bare.starts_with(name)).map_or(argument, |(_, shown)| shown)
         })
     }
 

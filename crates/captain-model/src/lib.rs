@@ -17,7 +17,7 @@ pub mod secret;
 pub mod time;
 
 pub use agent::AgentSettings;
-pub use boot::{BootId, BootPolicy, BootStage, LocalBoot};
+pub use boot::{BootId, BootPolicy, BootStage, BootTicket, LocalBoot};
 pub use cmdline::{Cmdline, CmdlineError};
 pub use dhcp::{DhcpMode, Lease, Subnet, UnknownMachines};
 pub use event::{Event, EventKind, Ignored};

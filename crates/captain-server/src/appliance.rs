@@ -20,6 +20,7 @@ use crate::leases::Leases;
 use crate::net::arp;
 use crate::state::{Record, Writer};
 use crate::syslog::Logs;
+use crate::tickets::Tickets;
 use crate::{Settings, state};
 
 /// The running appliance, without its sockets.
@@ -39,6 +40,8 @@ pub(crate) struct Appliance {
     pub(crate) leases: Leases,
     /// Log lines of machines.
     pub(crate) logs: Logs,
+    /// Proofs of boots.
+    pub(crate) tickets: Tickets,
     /// Disk.
     pub(crate) state: Writer,
     /// Ends what would never end by itself, such as event streams.
@@ -58,6 +61,7 @@ impl Appliance {
             settings,
             shelf: ArcSwap::from_pointee(Shelf::default()),
             bus: Bus::new(timeline),
+            tickets: Tickets::new(loaded.key),
             leases: Leases::new(loaded.leases, loaded.barred),
             logs: Logs::default(),
             state,
@@ -167,6 +171,16 @@ impl Appliance {
         let inventory = self.inventory.load();
         let same = inventory.machine(mac).is_some_and(|machine| machine.macs.contains(&holder));
         (holder != mac && !same).then_some(holder)
+    }
+
+    /// Whether who is at `remote` is the machine of `mac`, by its lease or, where others give the addresses, by the
+    /// kernel's ARP table.
+    pub(crate) fn speaks_for_itself(&self, mac: Mac, remote: IpAddr) -> bool {
+        let Some(address) = v4(remote) else { return false };
+        let holder = self.leases.holder(address, now()).or_else(|| arp::neighbour(address));
+        let inventory = self.inventory.load();
+        let cards = inventory.machine(mac).map_or(std::slice::from_ref(&mac), |machine| &machine.macs);
+        holder.is_some_and(|holder| cards.contains(&holder))
     }
 
     /// As [`Self::speaks_for_another`], where what `mac` is told holds a password. Without one nothing is

@@ -25,6 +25,7 @@ mod tell;
 #[cfg(test)]
 mod testing;
 mod tftp;
+mod tickets;
 pub mod timeline;
 
 pub use bind::{Bound, Handle, bind};

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::lchown;
+use std::os::unix::fs::{MetadataExt, lchown};
 use std::path::Path;
 
 use nix::unistd::{Uid, User, setgroups, setresgid, setresuid};
@@ -11,8 +11,9 @@ use tracing::{debug, info};
 /// Users that the daemon becomes where none is configured, the first that exists.
 const CANDIDATES: [&str; 2] = ["captaind", "nobody"];
 
-/// Becomes `user` (by default `captaind`, or `nobody`) for good, and gives the folders `owned`, which are made
-/// where they are not there, to it.
+/// Becomes `user` (by default `captaind`, or `nobody`) for good, and gives it what it is to write: the folders `alone`
+/// without what is in them, which are made where they are not there, and `whole` with everything in them. Only what is
+/// root's is given away.
 ///
 /// Where the process is not root it only gives up the capabilities it has. Inside a user namespace that maps
 /// only one user there is nobody else to become, so nothing changes. Root's capabilities go with the user id
@@ -20,18 +21,23 @@ const CANDIDATES: [&str; 2] = ["captaind", "nobody"];
 ///
 /// # Errors
 /// The user does not exist, or the kernel refuses.
-pub fn drop_privileges(user: Option<&str>, owned: &[&Path]) -> io::Result<()> {
+pub fn drop_privileges(
+    user: Option<&str>,
+    alone: &[impl AsRef<Path>],
+    whole: &[impl AsRef<Path>],
+) -> io::Result<()> {
     if maps_one_user(&fs::read_to_string("/proc/self/uid_map").unwrap_or_default()) {
         debug!("the user namespace maps one user only: staying that user");
         return Ok(());
     }
     if Uid::effective().is_root() {
         let user = find(user)?;
-        for folder in owned {
-            let named =
-                |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", folder.display()));
-            fs::create_dir_all(folder).map_err(named)?;
-            give(folder, &user).map_err(named)?;
+        for folder in alone.iter().map(AsRef::as_ref) {
+            let made = fs::create_dir_all(folder).and_then(|()| give_alone(folder, &user));
+            made.map_err(|error| named(folder, error))?;
+        }
+        for path in whole.iter().map(AsRef::as_ref) {
+            give(path, &user).map_err(|error| named(path, error))?;
         }
         setgroups(&[user.gid])?;
         setresgid(user.gid, user.gid, user.gid)?;
@@ -53,22 +59,32 @@ fn find(name: Option<&str>) -> io::Result<User> {
     })
 }
 
-/// Symbolic links are neither followed nor given away, also not one that takes a file's place while we look.
+fn named(path: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
 fn give(path: &Path, user: &User) -> io::Result<()> {
-    let meta = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
-    };
-    if meta.is_symlink() {
-        return Ok(());
-    }
-    lchown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))?;
-    if meta.is_dir() {
+    give_alone(path, user)?;
+    if fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir()) {
         for entry in fs::read_dir(path)? {
             give(&entry?.path(), user)?;
         }
     }
     Ok(())
+}
+
+/// Symbolic links are neither followed nor given away, also not one that takes a file's place while we look; nor is a
+/// file with a second name, which may be anything of the system's.
+fn give_alone(path: &Path, user: &User) -> io::Result<()> {
+    let meta = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let linked = meta.is_file() && meta.nlink() > 1;
+    if meta.is_symlink() || linked || meta.uid() != 0 {
+        return Ok(());
+    }
+    lchown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw()))
 }
 
 /// Whether the map (`inside outside count` per line) knows one user id only.

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use captain_boot::{Facts, Via, cmdline, grub_cfg, iso_cmdline, local_script, masked, pxelinux_cfg, script};
-use captain_model::{Arch, Mac};
+use captain_model::{Arch, BootId, Mac};
 
 use crate::appliance::Appliance;
 
@@ -67,8 +67,11 @@ pub(crate) fn cmdline_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> Re
     with_facts(appliance, mac, None, local, Via::Grub, |facts| Ok(format!("{}\n", cmdline(facts)?)))
 }
 
-/// What stands in an ISO for `mac` in the places of these lengths. It names no boot: a controller reads it in many
-/// requests, which must all be answered from the same bytes.
+/// Boots are counted from 1.
+const NO_BOOT: BootId = BootId(0);
+
+/// What stands in an ISO for `mac` in the places of these lengths. It names no boot, only that it is
+/// the machine: a controller reads it in many requests, which must all be answered from the same bytes.
 ///
 /// # Errors
 /// Why it cannot, in one sentence.
@@ -79,7 +82,7 @@ pub(crate) fn iso_patches_of(
     rooms: impl Iterator<Item = usize>,
 ) -> Result<Vec<Vec<u8>>, String> {
     with_facts(appliance, mac, None, local, Via::Iso, |facts| {
-        let facts = Facts { boot: None, ..*facts };
+        let facts = Facts { boot: Some(appliance.tickets.of(NO_BOOT, mac)), ..*facts };
         let line = cmdline(&facts)?;
         rooms.map(|room| iso_cmdline(&facts, &line, room)).collect()
     })
@@ -108,6 +111,7 @@ fn with_facts<T>(
     let learnt = boot.as_ref().and_then(|boot| boot.arch);
     let arch = listed.or(said).or(learnt).unwrap_or(Arch::Amd64);
     let server = appliance.facts(local);
-    let facts = Facts { mac, identity, arch, boot: boot.map(|boot| boot.boot), server: &server, via };
+    let boot = boot.map(|boot| appliance.tickets.of(boot.boot, mac));
+    let facts = Facts { mac, identity, arch, boot, server: &server, via };
     render(&facts).map_err(|error| error.to_string())
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use captain_config::{Config, Fault, Faults};
+use captain_config::{Config, Fault, Faults, PasswordFiles};
 
 use crate::cli::{CacheArgs, ConfigArgs};
 use crate::exit::Failure;
@@ -44,8 +44,13 @@ pub(crate) fn load(args: &ConfigArgs) -> Result<Loaded, Failure> {
 
 /// As [`load`], with the faults as they are.
 pub(crate) fn read(args: &ConfigArgs) -> Result<Loaded, Faults> {
+    read_again(args, &PasswordFiles::default())
+}
+
+/// As [`read`], with password files that need be readable the first time only.
+pub(crate) fn read_again(args: &ConfigArgs, passwords: &PasswordFiles) -> Result<Loaded, Faults> {
     match find(args) {
-        Some(path) => Ok(Loaded { config: captain_config::load(&path)?, path: Some(path) }),
+        Some(path) => Ok(Loaded { config: captain_config::load_again(&path, passwords)?, path: Some(path) }),
         None => Ok(Loaded { path: None, config: Config::default() }),
     }
 }

@@ -12,6 +12,11 @@ pub(crate) fn default_state() -> PathBuf {
     system_or_user("/var/lib/captaind", "XDG_STATE_HOME", ".local/state")
 }
 
+/// The file in which the daemon keeps leases and history.
+pub(crate) fn state_file(state: &std::path::Path) -> PathBuf {
+    state.join("captaind.redb")
+}
+
 /// Root uses the system's folder, everyone else the XDG base directory.
 fn system_or_user(system: &str, variable: &str, below_home: &str) -> PathBuf {
     if nix::unistd::geteuid().is_root() {

@@ -3,7 +3,7 @@
 use arbitrary::{Arbitrary, Unstructured};
 use captain_boot::{Facts, ServerFacts, Via};
 use captain_model::{
-    Arch, BootId, Cmdline, Inventory, LocalBoot, Mac, Machine, Profile, Secret, UnknownMachines,
+    Arch, BootId, BootTicket, Cmdline, Inventory, LocalBoot, Mac, Machine, Profile, Secret, UnknownMachines,
 };
 
 #[derive(Arbitrary, Debug)]
@@ -35,7 +35,8 @@ pub(crate) fn run(input: &[u8]) {
     };
     let via = [Via::Ipxe, Via::Grub, Via::Iso][usize::from(words.via % 3)];
     let identity = inventory.identify(MAC);
-    let facts = Facts { mac: MAC, identity, arch: Arch::Amd64, boot: Some(BootId(7)), server: &server, via };
+    let boot = Some(BootTicket { boot: BootId(7), proof: 7 });
+    let facts = Facts { mac: MAC, identity, arch: Arch::Amd64, boot, server: &server, via };
     local(words.why);
     let Ok(line) = captain_boot::cmdline(&facts) else { return };
     let text = line.to_string();

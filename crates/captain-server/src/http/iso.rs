@@ -13,7 +13,7 @@ use captain_model::{EventKind, Mac};
 use super::file::{Asked, send};
 use super::peer::Ends;
 use super::range::{Selection, select};
-use super::say;
+use super::{foreign, say};
 use crate::appliance::{Appliance, v4};
 use crate::files::{Content, Iso, IsoError};
 use crate::tell::iso_patches_of;
@@ -40,6 +40,11 @@ pub(super) async fn patched(
             appliance.tell(mac, EventKind::NetbootRefused { why: why.clone() });
         }
         return say(StatusCode::FORBIDDEN, why);
+    }
+    // A management controller may have a lease of its own; another listed machine has no business here.
+    let listed = |other: &Mac| appliance.inventory.load().machine(*other).is_some();
+    if let Some(other) = appliance.spies_on(mac, ends.remote).filter(listed) {
+        return foreign(other, mac);
     }
     match appliance.isos.open().await {
         Ok(iso) => answer(appliance, &iso, asked, ends),

@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use captain_model::{BootId, Event, EventKind, Mac, Secret};
+use captain_model::{BootId, BootTicket, Event, EventKind, Mac, Secret};
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -67,7 +67,19 @@ pub(super) async fn receive(
         Err(error) => return say(StatusCode::BAD_REQUEST, format!("not a report: {error}")),
     };
     let secret = appliance.inventory.load().identify(mac).agent().registry_password;
-    let boot = report.boot.as_deref().and_then(|id| id.parse::<BootId>().ok());
+    let ticket = report.boot.as_deref().and_then(|text| text.parse::<BootTicket>().ok());
+    let ticket = ticket.filter(|ticket| appliance.tickets.made(ticket, mac));
+    // Counting boots and knowing a MAC is no proof, and `done` has consequences.
+    if report.step == "done"
+        && ticket.is_none()
+        && !ends.is_own()
+        && !appliance.speaks_for_itself(mac, ends.remote)
+    {
+        let why = "`done` counts from the machine itself: report it with \"boot\" as on its command line (captain_boot=)";
+        return say(StatusCode::FORBIDDEN, why);
+    }
+    let named = || report.boot.as_deref().and_then(|id| id.parse::<BootId>().ok());
+    let boot = ticket.map(|ticket| ticket.boot).or_else(named);
     let kind = kind_of(report, secret.as_ref());
     appliance.publish(Event { boot, ..Event::new(now(), mac, kind) });
     if !appliance.state.flushed().await {

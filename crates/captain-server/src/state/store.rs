@@ -1,7 +1,10 @@
 //! The file `captaind.redb`: tables, records, and what to do when it is damaged.
 
 use std::collections::HashSet;
+use std::fs::Permissions;
+use std::io::Read;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
@@ -12,6 +15,7 @@ use redb::{
 };
 use thiserror::Error;
 
+use crate::tickets::KEY;
 use crate::timeline::Boot;
 
 const FILE: &str = "captaind.redb";
@@ -23,6 +27,9 @@ const BARRED: TableDefinition<'_, u32, u64> = TableDefinition::new("barred");
 const SETTLED: TableDefinition<'_, [u8; 6], ()> = TableDefinition::new("settled");
 /// Boot id -> boot as JSON.
 const BOOTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("boots");
+/// Random bytes by name.
+const SECRETS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("secrets");
+const TICKETS: &str = "tickets";
 /// Numbers by name.
 const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters");
 const NEXT_BOOT: &str = "next-boot";
@@ -51,6 +58,8 @@ pub(crate) struct Loaded {
     pub(crate) boots: Vec<Boot>,
     /// First boot id that was never given out.
     pub(crate) next_boot: u64,
+    /// What [`crate::tickets::Tickets`] are made with.
+    pub(crate) key: [u8; KEY],
     /// What was wrong with the file, where it had to be set aside.
     pub(crate) damage: Option<String>,
 }
@@ -188,11 +197,14 @@ fn open_and_load(path: &Path) -> Result<(Store, Loaded), redb::Error> {
         Err(DatabaseError::DatabaseAlreadyOpen) => return Err(redb::Error::DatabaseAlreadyOpen),
         other => other?,
     };
+    // It holds a key. Where the disk knows no modes, nobody else is on this box.
+    let _open = std::fs::set_permissions(path, Permissions::from_mode(0o600));
     let store = Store { database };
     let transaction = store.database.begin_write()?;
     let next_boot = {
         transaction.open_table(LEASES)?;
         transaction.open_table(BARRED)?;
+        give_key(&mut transaction.open_table(SECRETS)?)?;
         transaction.open_table(SETTLED)?;
         transaction.open_table(BOOTS)?;
         let mut counters = transaction.open_table(COUNTERS)?;
@@ -204,6 +216,17 @@ fn open_and_load(path: &Path) -> Result<(Store, Loaded), redb::Error> {
     let mut loaded = load(&store.database)?;
     loaded.next_boot = next_boot;
     Ok((store, loaded))
+}
+
+/// Makes a key where there is none.
+fn give_key(secrets: &mut redb::Table<'_, &'static str, &'static [u8]>) -> Result<(), redb::Error> {
+    let known = secrets.get(TICKETS)?.is_some_and(|key| key.value().len() == KEY);
+    if !known {
+        let mut key = [0; KEY];
+        std::fs::File::open("/dev/urandom")?.read_exact(&mut key)?;
+        secrets.insert(TICKETS, key.as_slice())?;
+    }
+    Ok(())
 }
 
 fn load(database: &Database) -> Result<Loaded, redb::Error> {
@@ -218,6 +241,9 @@ fn load(database: &Database) -> Result<Loaded, redb::Error> {
     for entry in transaction.open_table(BARRED)?.iter()? {
         let (address, until) = entry?;
         loaded.barred.push((address.value().into(), Timestamp::from_millis(until.value())));
+    }
+    if let Some(key) = transaction.open_table(SECRETS)?.get(TICKETS)? {
+        loaded.key = key.value().try_into().unwrap_or_default();
     }
     for entry in transaction.open_table(SETTLED)?.iter()? {
         loaded.settled.insert(Mac::new(entry?.0.value()));
@@ -252,7 +278,7 @@ mod tests {
     #[test]
     fn what_was_committed_is_there_after_reopening() {
         let folder = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(folder.path()).unwrap();
+        let (store, Loaded { key, .. }) = Store::open(folder.path()).unwrap();
         let mac = Mac::new([2, 0, 0, 0, 0, 7]);
         let put = |last| Record::Lease(LeaseChange::Put(lease(last)));
         let bar = (lease(9).address, Timestamp::from_millis(5_000));
@@ -272,6 +298,7 @@ mod tests {
         let (_, loaded) = Store::open(folder.path()).unwrap();
         assert_eq!(loaded.leases, [lease(2)]);
         assert_eq!(loaded.settled, HashSet::from([mac]));
+        assert!(loaded.key == key && key != [0; KEY], "one key for as long as the file lives");
         assert_eq!(loaded.barred, [bar]);
         assert_eq!(loaded.damage, None);
     }

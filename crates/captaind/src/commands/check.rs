@@ -4,7 +4,7 @@ use std::path::Path;
 
 use captain_boot::{Facts, Via};
 use captain_config::{Config, Fault, Faults};
-use captain_model::{Arch, BootId, Identity, Mac};
+use captain_model::{Arch, BootId, BootTicket, Identity, Mac};
 
 use super::explain::{Place, server_facts};
 use crate::cli::CheckArgs;
@@ -62,7 +62,7 @@ fn command_lines(path: &Path, config: &Config) -> Result<(), Faults> {
     let mut faults = Vec::new();
     for (mac, identity, arch, key, at) in machines.chain(default) {
         // The longest id that a daemon gives out in years.
-        let boot = Some(BootId(u64::from(u32::MAX)));
+        let boot = Some(BootTicket { boot: BootId(u64::from(u32::MAX)), proof: u64::MAX });
         let facts = Facts { mac, identity, arch, boot, server: &server, via: Via::Ipxe };
         if let Err(error) = captain_boot::cmdline(&facts) {
             let (line, column) = at.and_then(|at| place(&text, at)).unwrap_or_default();

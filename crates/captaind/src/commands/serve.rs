@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use captain_config::PasswordFiles;
 use captain_model::{Arch, DhcpMode, Inventory};
 use captain_server::{BindError, BindErrorKind, Bound, Handle};
 use tokio::signal::unix::{SignalKind, signal};
@@ -16,13 +17,14 @@ use crate::{agent, osies, paths, progress};
 
 /// Binds and gives up root while this process still has one thread, so that no other keeps a capability.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
-    let loaded = configuration::load(&args.config)?;
+    let passwords = PasswordFiles::default();
+    let loaded = configuration::read_again(&args.config, &passwords).map_err(Failure::usage)?;
     let folders = folders(args, &loaded);
     let interfaces = interfaces(args, &loaded)?;
     let bound = bind(args, &loaded, &interfaces, &folders)?;
     give_up_root(&loaded, &folders)?;
-    let reload =
-        Reload { config: args.config.clone(), interfaces, cache: folders.cache, handle: bound.handle() };
+    let (config, handle) = (args.config.clone(), bound.handle());
+    let reload = Reload { config, passwords, interfaces, cache: folders.cache, handle };
     crate::runtime()?.block_on(serve(args, &loaded, reload, bound))
 }
 
@@ -73,10 +75,14 @@ fn bind_failure(error: BindError) -> Failure {
     }
 }
 
-/// From here on nothing needs root: the ports are bound, and the folders belong to the user.
+/// From here on nothing needs root: the ports are bound, and what is written by and by belongs to the user. Images and
+/// whatever else lies in the folders is only read.
 fn give_up_root(loaded: &Loaded, folders: &Folders) -> Result<(), Failure> {
     let user = loaded.config.server.user.as_deref();
-    captain_server::drop_privileges(user, &[&folders.state, &folders.cache]).map_err(Failure::permission)
+    let written = ["debian", "loaders", "osie"].map(|name| folders.cache.join(name));
+    let alone = [&folders.state, &folders.cache];
+    let whole = written.iter().chain([&paths::state_file(&folders.state)]).cloned().collect::<Vec<_>>();
+    captain_server::drop_privileges(user, &alone, &whole).map_err(Failure::permission)
 }
 
 /// Boot loaders and OSIEs that the profiles name and the cache lacks.
@@ -91,6 +97,8 @@ async fn prepare(loaded: &Loaded, cache: &Path) -> Result<(), Failure> {
 /// What it takes to read the machines and profiles anew.
 struct Reload {
     config: ConfigArgs,
+    /// What they held while this process was root.
+    passwords: PasswordFiles,
     interfaces: Vec<Interface>,
     cache: PathBuf,
     handle: Handle,
@@ -101,7 +109,7 @@ impl Reload {
     async fn on_hangup(self) {
         let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
         while hangups.recv().await.is_some() {
-            match configuration::read(&self.config) {
+            match configuration::read_again(&self.config, &self.passwords) {
                 Ok(loaded) => self.take(&loaded).await,
                 Err(faults) => tracing::error!("the configuration stays as it was: {faults}"),
             }

@@ -58,7 +58,8 @@ async fn reports_that_are_none_are_refused() {
 fn daemon_for_another(change: impl FnOnce(&mut captain_model::Machine)) -> Daemon {
     let mut listed = machine();
     change(&mut listed);
-    let (folder, settings) = settings(vec![listed], UnknownMachines::Boot);
+    let other = captain_model::Machine::new("52:54:00:00:00:02".parse().unwrap());
+    let (folder, settings) = settings(vec![listed, other], UnknownMachines::Boot);
     let (store, _) = crate::state::Store::open(&settings.state_dir).unwrap();
     let lease = captain_model::Lease {
         mac: "52:54:00:00:00:02".parse().unwrap(),
@@ -90,7 +91,8 @@ async fn a_machine_cannot_read_the_script_of_another_that_has_a_password() {
     let secret = daemon_for_another(|machine| {
         machine.agent.registry_password = Some(captain_model::Secret::new("hunter2"));
     });
-    for path in [SCRIPT.to_owned(), format!("/pxelinux.cfg/01-{}", MAC.replace(':', "-"))] {
+    let iso = format!("/iso/{MAC}/x.iso");
+    for path in [SCRIPT.to_owned(), iso, format!("/pxelinux.cfg/01-{}", MAC.replace(':', "-"))] {
         let refused = secret.get(&path).await;
         assert_eq!((refused.status, refused.text()), (403, FOREIGN), "{path}");
     }

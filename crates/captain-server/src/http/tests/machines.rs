@@ -30,7 +30,7 @@ async fn a_machine_is_told_its_own_command_line_and_boots_to_its_agent() {
     let boot = reaches(&daemon, BootStage::Initramfs).await;
     let id = boot["boot"].as_str().unwrap();
     assert!(
-        script.text().contains(&format!("captain_boot={id}")),
+        ticket_in(script.text()).starts_with(&format!("{id}-")),
         "the boot on the command line is this one"
     );
 
@@ -111,6 +111,41 @@ async fn once_is_used_up_across_a_restart_until_the_operator_gives_it_back() {
     assert_eq!(daemon.ask("DELETE", &settled, "", "").await.status, 403, "a machine cannot");
     assert_eq!(daemon.ask_from("127.0.0.1", "DELETE", &settled, "", "").await.status, 204);
     assert!(daemon.get(SCRIPT).await.text().contains("vmlinuz"));
+}
+
+/// The value of `captain_boot=`.
+fn ticket_in(script: &str) -> &str {
+    let (_, rest) = script.split_once("captain_boot=").unwrap();
+    rest.split_whitespace().next().unwrap()
+}
+
+#[tokio::test]
+async fn done_counts_from_who_was_told_of_the_boot_only_and_survives_a_restart() {
+    let daemon = daemon(|machine| machine.boot = Some(BootPolicy::UntilDone));
+    let script = daemon.get(SCRIPT).await;
+    let ticket = ticket_in(script.text()).to_owned();
+    let (id, proof) = ticket.split_once('-').unwrap();
+    let event = format!("/api/v1/machines/{MAC}/event");
+    let guessed = format!("{id}-{:016x}", u64::from_str_radix(proof, 16).unwrap() ^ 1);
+    for forged in [
+        json!({"step": "done"}),
+        json!({"step": "done", "boot": id}),
+        json!({"step": "done", "boot": guessed}),
+    ] {
+        assert_eq!(daemon.ask("POST", &event, "", &forged.to_string()).await.status, 403, "{forged}");
+    }
+    assert!(daemon.get(SCRIPT).await.text().contains("vmlinuz"));
+    for path in [format!("/api/v1/machines/{MAC}/cmdline"), "/api/v1/boots".to_owned()] {
+        assert!(!daemon.get(&path).await.text().contains(proof), "{path} gives the proof away");
+    }
+    let done = json!({"step": "done", "boot": ticket}).to_string();
+    assert_eq!(daemon.ask("POST", &event, "", &done).await.status, 204);
+    assert!(!daemon.get(SCRIPT).await.text().contains("vmlinuz"));
+    let (folder, mut settings, _) = daemon.stop().await;
+    settings.http_port = 0;
+    let daemon = Daemon::with(folder, settings);
+    assert!(!daemon.get(SCRIPT).await.text().contains("vmlinuz"), "the state survives");
+    assert_eq!(daemon.ask("POST", &event, "", &done).await.status, 204, "and so does what proves a boot");
 }
 
 #[tokio::test]
