@@ -40,12 +40,13 @@ another() {
 }
 client() { $LOAD_ON ip netns exec client "$@"; }
 
-# apart: servers on the last processor alone, clients on the others, so that the server is what is measured.
-SERVER_ON= LOAD_ON=
+# apart: servers on one half of the processors, $SERVERS of them, clients on the other, so that the server is what is
+# measured and not whose turn it is.
+SERVER_ON= LOAD_ON= SERVERS=1
 apart() {
-    local last=$(($(nproc) - 1))
-    [ "$last" -gt 0 ] || return 0
-    SERVER_ON="taskset -c $last" LOAD_ON="taskset -c 0-$((last - 1))"
+    local all half; all=$(nproc) half=$(($(nproc) / 2))
+    [ "$half" -gt 0 ] || return 0
+    SERVERS=$((all - half)) SERVER_ON="taskset -c $half-$((all - 1))" LOAD_ON="taskset -c 0-$((half - 1))"
 }
 
 # captaind_up TOML: serves with the given further configuration, until `down`.

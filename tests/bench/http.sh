@@ -2,8 +2,7 @@
 # What 16 HTTP clients get in sum of a 100 MB file: captaind, and nginx with sendfile, in turns.
 #
 # usage: tests/bench/http.sh [MEGABYTES, 100] [ROUNDS, 7]     as root; CAPTAIND=path of a release build
-# Each server has one processor and one worker, the clients the others: on a machine with two processors they would
-# take turns otherwise, and what is measured is whose turn it is.
+# Each server has half of the processors and a worker for each, the clients have the others.
 # needs: nginx (nginx-light), curl
 . "$(dirname "$0")/common.sh"
 need nginx nginx-light; need curl curl
@@ -27,7 +26,7 @@ captaind_up "[dhcp]
 mode = \"disabled\""
 ours=$server
 cat >nginx.conf <<CONF
-daemon off; worker_processes 1; pid $DIR/nginx.pid; error_log stderr;
+daemon off; worker_processes $SERVERS; pid $DIR/nginx.pid; error_log stderr;
 events { worker_connections 1024; }
 http { sendfile on; tcp_nopush on; access_log off;
   server { listen 10.77.0.1:8080; root $DIR; } }

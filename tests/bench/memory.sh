@@ -34,4 +34,6 @@ kill $tftp $http; wait $tftp $http || true
 cat tftp.out http.out >&2
 down
 echo "idle $idle KiB, at most $peak KiB: $(((peak - idle) / 1024)) MiB above idle for $clients + $clients clients"
-ratio memory-64MiB "$((peak - idle))" 65536
+note memory-of-64MiB "$((peak - idle))" 65536
+verdict memory-of-64MiB 1 most
+finish

@@ -3,7 +3,7 @@
 # those two can do), and captaind with windowsize 16, as iPXE and U-Boot ask for; in turns.
 #
 # usage: tests/bench/tftp.sh [MEGABYTES PER CLIENT, 8] [ROUNDS, 7]     as root; CAPTAIND=path of a release build
-# Each server has one processor, the clients the others.
+# Each server has half of the processors, the clients the others.
 # needs: dnsmasq (dnsmasq-base), in.tftpd (tftpd-hpa), curl; $TOOLS/boot-load (cargo build --release -p captain-tests)
 . "$(dirname "$0")/common.sh"
 need dnsmasq dnsmasq-base; need in.tftpd tftpd-hpa; need curl curl

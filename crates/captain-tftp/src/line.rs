@@ -1,11 +1,13 @@
 //! [`Line`]: the way to one client, by a port of its own (RFC 1350 section 4) or by the listening one.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use tokio::net::UdpSocket;
 
+use crate::inbox::Inbox;
 use crate::socket;
 use crate::wire::{self, Code};
 
@@ -43,6 +45,13 @@ impl Line {
 
     /// Sends one datagram.
     pub(crate) async fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        if let Way::Own { socket, .. } = &self.way {
+            // Nearly always at once, and then without the ado of a batch.
+            match socket.try_send_to(datagram, self.peer.into()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return sent.map(drop),
+            }
+        }
         self.send_batch(&[datagram]).await
     }
 
@@ -70,23 +79,24 @@ impl Line {
         }
     }
 
-    /// Waits for a datagram of the client. Others are told that they are wrong here, and change nothing for it
-    /// (RFC 1350 section 4). On the listening port nothing ever comes this way.
-    pub(crate) async fn receive(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match &mut self.way {
-            Way::Shared { .. } => std::future::pending().await,
-            Way::Own { socket, strangers } => loop {
-                let (length, from) = socket.recv_from(buffer).await?;
-                if from == SocketAddr::V4(self.peer) {
-                    return Ok(length);
-                }
-                *strangers += 1;
-                if *strangers <= STRANGERS {
-                    // Lost or not, the stranger is on its own.
-                    let _ = socket.try_send_to(&wire::error(Code::UnknownTransfer, "unknown transfer"), from);
-                }
-            },
+    /// The next datagram that came by this way, if it is the client's. Others are told that they are wrong here, and
+    /// change nothing for it (RFC 1350 section 4). On the listening port nothing ever comes this way.
+    pub(crate) fn poll_receive<'a>(
+        &mut self,
+        context: &mut Context<'_>,
+        inbox: &'a mut Inbox,
+    ) -> Poll<io::Result<Option<&'a [u8]>>> {
+        let Way::Own { socket, strangers } = &mut self.way else { return Poll::Pending };
+        let (from, datagram) = ready!(inbox.poll_next(context, socket))?;
+        if from == self.peer {
+            return Poll::Ready(Ok(Some(datagram)));
         }
+        *strangers += 1;
+        if *strangers <= STRANGERS {
+            // Lost or not, the stranger is on its own.
+            let _ = socket.try_send_to(&wire::error(Code::UnknownTransfer, "unknown transfer"), from.into());
+        }
+        Poll::Ready(Ok(None))
     }
 }
 

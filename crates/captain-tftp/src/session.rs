@@ -7,6 +7,7 @@ use std::net::{SocketAddr, SocketAddrV4};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_tftp::packet::Error as HandlerError;
@@ -16,6 +17,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::config::EngineConfig;
 use crate::finished::Outcome;
+use crate::inbox::Inbox;
 use crate::line::Line;
 use crate::options::{Caps, Terms};
 use crate::request::Request;
@@ -27,8 +29,6 @@ use crate::wire;
 
 /// RFC 1350's block: every way carries it.
 const SMALLEST_BLOCK: u16 = 512;
-/// Acknowledgements have 4 bytes, errors some text.
-const REPLY_BUFFER: usize = 516;
 
 /// What all sessions of an engine share.
 pub(crate) struct Shared {
@@ -136,52 +136,70 @@ impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
     async fn run(&mut self) {
         let sleep = sleep_until(self.started);
         tokio::pin!(sleep);
-        let mut buffer = [0; REPLY_BUFFER];
+        let mut inbox = Inbox::new();
         loop {
             self.read_ahead().await;
             self.transmit().await;
             if self.transfer.end().is_some() {
                 return;
             }
-            self.arm(sleep.as_mut());
-            self.step(sleep.as_mut(), &mut buffer).await;
+            poll_fn(|context| self.poll_step(context, &mut inbox, sleep.as_mut())).await;
             self.take_note();
         }
     }
 
-    /// Waits for the next thing to happen, and lets the transfer know.
-    async fn step(&mut self, sleep: Pin<&mut Sleep>, buffer: &mut [u8]) {
-        let reading = self.transfer.wants_block();
-        let end = self.transfer.block_end();
-        let block = match reading {
-            true => self.block.get_or_insert_with(|| self.transfer.buffer()),
-            false => &mut Vec::new(),
-        };
-        tokio::select! {
-            received = self.session.line.receive(buffer) => {
-                // An error here is an ICMP message about some datagram: a lost one, then.
-                let length = received.unwrap_or(0);
-                self.transfer.handle(self.started.elapsed(), &buffer[..length]);
-            }
-            signal = self.session.permit.signals.recv() => match signal {
-                Some(Signal::Datagram(datagram)) => self.transfer.handle(self.started.elapsed(), &datagram),
-                Some(Signal::Repeat) => self.transfer.handle_repeat(),
-                Some(Signal::Stop) => self.transfer.abort(0, STOPPED),
-                None => self.transfer.abandon(REPLACED),
-            },
-            filled = poll_fn(|context| self.source.poll_fill(context, block, end)), if reading => {
-                self.supply(filled);
-            }
-            () = sleep => self.transfer.handle_timeout(self.started.elapsed()),
+    /// Ready when something happened and the transfer knows. A flood of datagrams must neither keep the listener's word
+    /// from us nor stop the clock.
+    fn poll_step(
+        &mut self,
+        context: &mut Context<'_>,
+        inbox: &mut Inbox,
+        mut sleep: Pin<&mut Sleep>,
+    ) -> Poll<()> {
+        if let Poll::Ready(signal) = self.session.permit.signals.poll_recv(context) {
+            self.heed(signal);
+            return Poll::Ready(());
         }
+        if let Poll::Ready(received) = self.session.line.poll_receive(context, inbox) {
+            let now = self.started.elapsed();
+            // An error here is an ICMP message about some datagram: a lost one, then.
+            if let Ok(Some(datagram)) = received {
+                self.transfer.handle(now, datagram);
+            }
+            self.transfer.handle_timeout(now);
+            return Poll::Ready(());
+        }
+        if self.transfer.wants_block()
+            && let Poll::Ready(filled) = self.poll_block(context)
+        {
+            self.supply(filled);
+            return Poll::Ready(());
+        }
+        self.arm(sleep.as_mut());
+        ready!(sleep.poll(context));
+        self.transfer.handle_timeout(self.started.elapsed());
+        Poll::Ready(())
+    }
+
+    fn heed(&mut self, signal: Option<Signal>) {
+        match signal {
+            Some(Signal::Datagram(datagram)) => self.transfer.handle(self.started.elapsed(), &datagram),
+            Some(Signal::Repeat) => self.transfer.handle_repeat(),
+            Some(Signal::Stop) => self.transfer.abort(0, STOPPED),
+            None => self.transfer.abandon(REPLACED),
+        }
+    }
+
+    fn poll_block(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let end = self.transfer.block_end();
+        let block = self.block.get_or_insert_with(|| self.transfer.buffer());
+        self.source.poll_fill(context, block, end)
     }
 
     /// Reads as many blocks as are wanted and can be had without waiting.
     async fn read_ahead(&mut self) {
-        let end = self.transfer.block_end();
         while self.transfer.wants_block() {
-            let block = self.block.get_or_insert_with(|| self.transfer.buffer());
-            match poll_once(poll_fn(|context| self.source.poll_fill(context, block, end))).await {
+            match poll_once(poll_fn(|context| self.poll_block(context))).await {
                 Some(filled) => self.supply(filled),
                 None => return,
             }
@@ -197,12 +215,24 @@ impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
     }
 
     async fn transmit(&mut self) {
-        let datagrams: Vec<_> = self.transfer.transmit(self.started.elapsed()).collect();
         // Anything but its size is passing: no route, no neighbour, a full queue. The datagrams count as lost.
-        let sent = self.session.line.send_all(&datagrams).await;
+        let sent = self.send().await;
         if sent.is_err_and(|error| error.raw_os_error() == Some(libc::EMSGSIZE)) {
             self.shrink();
             self.transfer.abort(0, "blocks of this size do not reach you, ask again");
+        }
+    }
+
+    async fn send(&mut self) -> io::Result<()> {
+        let line = &mut self.session.line;
+        let mut datagrams = self.transfer.transmit(self.started.elapsed());
+        match (datagrams.next(), datagrams.next()) {
+            (None, _) => Ok(()),
+            (Some(one), None) => line.send(one).await,
+            (Some(one), Some(other)) => {
+                let all: Vec<_> = [one, other].into_iter().chain(datagrams).collect();
+                line.send_all(&all).await
+            }
         }
     }
 

@@ -9,8 +9,8 @@ use futures_lite::AsyncRead;
 use crate::netascii;
 use crate::request::Mode;
 
-/// Bytes read from the file at a time: files are read through a pool of threads, which small reads would not pay for.
-const CHUNK: usize = 16 << 10;
+/// Bytes read from the file at a time: some blocks in one call, and not much for each of a thousand slow clients.
+const CHUNK: usize = 8 << 10;
 
 /// The file of one transfer. What was read and not yet sent is at most one chunk, twice that for netascii.
 pub(crate) struct Source<R> {

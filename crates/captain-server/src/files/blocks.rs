@@ -68,10 +68,12 @@ impl Blocks {
 
     fn poll_read_at(&mut self, context: &mut Context<'_>, length: usize) -> Poll<io::Result<Bytes>> {
         let at = self.at;
-        if self.reading.is_none()
-            && let Some(cached) = read_cached(&self.file, length, at)
-        {
-            return Poll::Ready(Ok(cached));
+        if self.reading.is_none() {
+            let mut buffer = vec![0; length];
+            if let Some(got) = read_cached(&self.file, &mut buffer, at) {
+                buffer.truncate(got);
+                return Poll::Ready(Ok(buffer.into()));
+            }
         }
         let file = &self.file;
         let reading = self.reading.get_or_insert_with(|| {
@@ -84,20 +86,16 @@ impl Blocks {
     }
 }
 
-/// Reads without waiting for the disk (`RWF_NOWAIT`, preadv2(2)). `None` where it would have to.
-fn read_cached(file: &File, length: usize, at: u64) -> Option<Bytes> {
-    let mut buffer: Vec<u8> = Vec::with_capacity(length);
-    let slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: length };
+/// Reads without waiting for the disk (`RWF_NOWAIT`, preadv2(2)); at least one byte. `None` where it would have to.
+fn read_cached(file: &File, buffer: &mut [u8], at: u64) -> Option<usize> {
+    let slice = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     let offset = libc::c_long::try_from(at).ok()?;
-    // SAFETY: one iovec over a live buffer with room for its length; the offset is split into low and high word, of
-    // which 64-bit kernels use the low one.
+    // SAFETY: one iovec over a live buffer of its length; the offset is split into low and high word, of which 64-bit
+    // kernels use the low one.
     let got = unsafe {
         libc::syscall(libc::SYS_preadv2, file.as_raw_fd(), &raw const slice, 1, offset, 0, libc::RWF_NOWAIT)
     };
-    let got = usize::try_from(got).ok().filter(|got| *got > 0)?;
-    // SAFETY: the kernel wrote `got` bytes, at most `length`.
-    unsafe { buffer.set_len(got) };
-    Some(buffer.into())
+    usize::try_from(got).ok().filter(|got| *got > 0)
 }
 
 fn read_waiting(file: &File, length: usize, at: u64) -> io::Result<Bytes> {
@@ -131,7 +129,8 @@ impl Warmth {
         length: usize,
     ) -> Poll<io::Result<()>> {
         let last = at + (length as u64).saturating_sub(1);
-        if self.reading.is_none() && [at, last].into_iter().all(|at| read_cached(&self.file, 1, at).is_some())
+        if self.reading.is_none()
+            && [at, last].into_iter().all(|at| read_cached(&self.file, &mut [0], at).is_some())
         {
             return Poll::Ready(Ok(()));
         }
@@ -156,17 +155,38 @@ fn warm(file: &File, at: u64, length: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Blocks as the byte stream that TFTP takes.
+/// A file as the byte stream that TFTP takes: read into the taker's own memory.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    blocks: Blocks,
-    rest: Bytes,
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
 }
 
 impl Reader {
-    /// Reads `blocks`.
-    pub(crate) fn new(blocks: Blocks) -> Self {
-        Self { blocks, rest: Bytes::new() }
+    /// Reads the bytes of `file` from `start` to before `end`.
+    pub(crate) fn new(file: Arc<File>, start: u64, end: u64) -> Self {
+        Self { file, at: start, end, reading: None }
+    }
+
+    fn poll_bytes(&mut self, context: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.reading.is_none()
+            && let Some(got) = read_cached(&self.file, buffer, self.at)
+        {
+            return Poll::Ready(Ok(got));
+        }
+        let reading = self.reading.get_or_insert_with(|| {
+            let (file, length, at) = (self.file.clone(), buffer.len(), self.at);
+            tokio::task::spawn_blocking(move || read_waiting(&file, length, at))
+        });
+        let read = ready!(Pin::new(reading).poll(context));
+        self.reading = None;
+        let bytes = read.unwrap_or_else(|error| Err(io::Error::other(error)))?;
+        // Whoever came back with less room gets the rest next time, by then from the page cache.
+        let got = bytes.len().min(buffer.len());
+        buffer[..got].copy_from_slice(&bytes[..got]);
+        Poll::Ready(Ok(got))
     }
 }
 
@@ -177,12 +197,13 @@ impl AsyncRead for Reader {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if this.rest.is_empty() {
-            this.rest = ready!(this.blocks.poll_block(context))?;
+        let length = usize::try_from(this.end - this.at).map_or(buffer.len(), |left| left.min(buffer.len()));
+        if length == 0 {
+            return Poll::Ready(Ok(0));
         }
-        let taken = this.rest.split_to(this.rest.len().min(buffer.len()));
-        buffer[..taken.len()].copy_from_slice(&taken);
-        Poll::Ready(Ok(taken.len()))
+        let got = ready!(this.poll_bytes(context, &mut buffer[..length]))?;
+        this.at += got as u64;
+        Poll::Ready(Ok(got))
     }
 }
 
@@ -191,16 +212,16 @@ mod tests {
     use super::*;
     use futures_util::AsyncReadExt;
 
-    fn blocks(content: &[u8], start: u64, end: u64) -> Blocks {
+    fn reader(content: &[u8], start: u64, end: u64) -> Reader {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(content, 0).unwrap();
-        Blocks::new(Arc::new(file), start, end)
+        Reader::new(Arc::new(file), start, end)
     }
 
     #[tokio::test]
     async fn the_bytes_asked_for_come_in_small_reads_too() {
         let content: Vec<u8> = (0..BLOCK * 2 + 77).map(|n| (n % 251) as u8).collect();
-        let mut reader = Reader::new(blocks(&content, 5, content.len() as u64 - 3));
+        let mut reader = reader(&content, 5, content.len() as u64 - 3);
         let (mut got, mut buffer) = (Vec::new(), [0; 1468]);
         loop {
             match reader.read(&mut buffer).await.unwrap() {
@@ -230,7 +251,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_cut_short_underneath_ends_in_an_error_not_in_silence() {
-        let mut reader = Reader::new(blocks(&[7; 10], 0, 20));
+        let mut reader = reader(&[7; 10], 0, 20);
         assert!(reader.read_to_end(&mut Vec::new()).await.is_err());
     }
 }

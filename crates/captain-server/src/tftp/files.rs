@@ -12,7 +12,7 @@ use futures_util::io::{AsyncRead, Cursor, Sink, sink};
 
 use super::names::{Wanted, mac_in, wanted};
 use crate::appliance::{Appliance, v4};
-use crate::files::blocks::{Blocks, Reader};
+use crate::files::blocks::Reader;
 use crate::files::{Confined, ServedFile};
 use crate::http::readable;
 use crate::tell::{cmdline_of, grub_of, pxelinux_of};
@@ -101,7 +101,7 @@ impl Files {
         let root = self.root.as_ref().ok_or_else(|| format!("no file {name}"))?;
         let file = root.open(name).map_err(|error| format!("no file {name} ({error})"))?;
         let size = file.metadata().map_err(|error| error.to_string())?.len();
-        Ok((Box::pin(Reader::new(Blocks::new(Arc::new(file), 0, size))), Some(size)))
+        Ok((Box::pin(Reader::new(Arc::new(file), 0, size)), Some(size)))
     }
 
     fn local(&self, client: SocketAddr) -> Ipv4Addr {
@@ -136,8 +136,8 @@ fn text(text: String) -> Content {
 }
 
 fn whole(file: &ServedFile) -> Content {
-    let blocks = Blocks::new(file.file.clone(), 0, file.artifact.size);
-    (Box::pin(Reader::new(blocks)), Some(file.artifact.size))
+    let reader = Reader::new(file.file.clone(), 0, file.artifact.size);
+    (Box::pin(reader), Some(file.artifact.size))
 }
 
 #[cfg(test)]
