@@ -54,7 +54,8 @@ pub struct Finished {
 }
 
 impl Finished {
-    fn of(output: Output) -> Self {
+    /// What a command left.
+    pub fn of(output: Output) -> Self {
         Self {
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
             stderr: String::from_utf8_lossy(&output.stderr).into_owned(),

@@ -16,6 +16,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("captain-boot", &["captain-model"]),
     ("captain-lab", &["captain-model"]),
     ("captain-osie", &["captain-model", "captain-debian"]),
+    ("captain-kernel", &["captain-model", "captain-debian", "captain-osie"]),
     ("captain-server", &["captain-model", "captain-dhcp", "captain-tftp", "captain-boot", "captain-oci"]),
     (
         "captaind",
@@ -26,6 +27,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "captain-boot",
             "captain-debian",
             "captain-osie",
+            "captain-kernel",
             "captain-oci",
             "captain-server",
             "captain-lab",
@@ -43,6 +45,7 @@ const NEVER: &[(&str, &[&str], &str)] = &[
     ("captain-boot", &["tokio", "socket2", "nix", "axum", "tracing"], "scripts are pure"),
     ("captain-tftp", &["axum", "dhcproto"], "TFTP knows neither DHCP nor HTTP"),
     ("captain-oci", &["dhcproto"], "the registry knows neither DHCP nor boots"),
+    ("captain-osie", &["bollard", "axum", "dhcproto"], "the image needs no Docker; the kernel builder may"),
     ("captain-lab", &["axum", "dhcproto", "async-tftp"], "the lab does not serve"),
     ("captain-server", &["dhcproto", "bollard"], "no protocol decisions in the shell"),
     ("captaind", &["dhcproto", "axum", "bollard"], "the command line decides nothing"),

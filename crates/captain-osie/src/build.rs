@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use captain_debian::{Deb, Fetched, Fetcher, Mirrors, Progress, Tuning};
-use captain_model::Artifact;
+use captain_model::{Artifact, Recipe};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -22,7 +22,7 @@ use crate::modules::groups::Groups;
 use crate::modules::tables::tables;
 use crate::options::BuildOptions;
 use crate::overlay::OverlaySource;
-use crate::plan::{Plan, Step};
+use crate::plan::{Plan, Step, mirrors};
 use crate::relay::blocking;
 use crate::sizes::Sizes;
 use crate::spdx;
@@ -55,6 +55,20 @@ pub async fn build(
     };
     let steps = plan.steps.clone();
     blocking(progress, move |progress| runner.run(&steps, progress)).await
+}
+
+/// Gets packages of a lock from the cache, or from the mirrors of `recipe`.
+///
+/// # Errors
+/// Downloads; a package that the mirrors no longer have.
+pub async fn fetch_packages(
+    packages: &[PackageRef],
+    recipe: &Recipe,
+    options: &BuildOptions,
+    progress: &dyn Progress,
+) -> Result<Vec<Fetched>, Error> {
+    let mirrors = if options.offline { Mirrors::default() } else { mirrors(recipe)? };
+    fetch(packages, &mirrors, options, progress).await
 }
 
 /// Gets packages of a lock from the cache or from `mirrors`.

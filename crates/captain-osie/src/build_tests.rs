@@ -182,6 +182,22 @@ fn the_bill_of_materials_names_every_package_and_what_it_refers_to() {
     assert_eq!(document["creationInfo"]["created"], "2023-11-14T22:13:20Z");
 }
 
+#[test]
+fn a_kernel_that_is_no_package_is_in_the_bill_of_materials_by_its_sum() {
+    let mut manifest = manifest();
+    let (vmlinuz, modules) = (Sum::of(b"vmlinuz"), Sum::of(b"modules"));
+    let version = "6.12.1-mine".to_owned();
+    manifest.local_kernel = Some(crate::LocalKernel { version, vmlinuz, modules });
+    let name = "vmlinuz-x86_64".to_owned();
+    manifest.outputs = vec![captain_model::Artifact { name, sha256: vmlinuz.to_string(), size: 1 }];
+    let document = spdx::document(&manifest);
+    assert_eq!(document["packages"][1]["versionInfo"], "6.12.1-mine");
+    assert_eq!(document["packages"][1]["checksums"][0]["checksumValue"], vmlinuz.to_string());
+    let contains = &document["relationships"][1];
+    assert_eq!(contains["relatedSpdxElement"], document["packages"][1]["SPDXID"]);
+    assert_eq!(contains["spdxElementId"], document["packages"][0]["SPDXID"]);
+}
+
 /// A mirror that has nothing any more.
 async fn empty_mirror() -> Mirrors {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -16,6 +16,7 @@ use crate::build::json;
 use crate::builder::Builder;
 use crate::error::Error;
 use crate::kernel_files::{self, KernelFiles, LocalKernel};
+use crate::kernel_inputs::KernelInputs;
 use crate::loaders;
 use crate::manifest::PackageRef;
 use crate::options::BuildOptions;
@@ -50,6 +51,9 @@ pub struct Lock {
     /// Which kernel, where it is not a package.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_kernel: Option<LocalKernel>,
+    /// What the kernel is built from, where captaind builds it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel_inputs: Option<KernelInputs>,
     /// The package with the boot loaders.
     pub loader: Option<PackageRef>,
     /// Packages, sorted by name.
@@ -78,6 +82,7 @@ pub async fn lock(recipe: &Recipe, options: &BuildOptions, progress: &dyn Progre
         releases: archive.releases().to_vec(),
         kernel: kernel(recipe, &resolution, options.arch)?,
         local_kernel: None,
+        kernel_inputs: None,
         loader: loaders::in_archive(&archive)?,
         packages: resolution.selected().map(PackageRef::of_selected).collect(),
         overlay: overlay(recipe, options)?,
@@ -165,7 +170,8 @@ impl Lock {
     /// What is new in this lock against `old`.
     pub fn changes_since(&self, old: &Self) -> Changes {
         let by_name = |lock: &Self| -> BTreeMap<String, PackageRef> {
-            let all = lock.packages.iter().chain(&lock.loader);
+            let kernel = lock.kernel_inputs.iter().flat_map(KernelInputs::packages);
+            let all = kernel.chain(&lock.packages).chain(&lock.loader);
             all.map(|package| (package.name.clone(), package.clone())).collect()
         };
         let (mut before, mut changes) = (by_name(old), Changes::default());
@@ -339,6 +345,7 @@ pub(crate) mod testing {
             releases: Vec::new(),
             kernel: Some("linux-image-6".to_owned()),
             local_kernel: None,
+            kernel_inputs: None,
             loader: Some(package("ipxe", "1")),
             packages: vec![package("bash", "5"), package("linux-image-6", "6")],
             overlay: Vec::new(),

@@ -79,7 +79,8 @@ impl PackageRef {
         }
     }
 
-    pub(crate) fn of_selected(selected: &Selected) -> Self {
+    /// A package that a request came to, and why.
+    pub fn of_selected(selected: &Selected) -> Self {
         let why = match &selected.why {
             Why::Wanted => "wanted".to_owned(),
             Why::Needed { by, dependency } => format!("{by} needs {dependency}"),

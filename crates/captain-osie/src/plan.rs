@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use crate::builder::Builder;
 use crate::error::Error;
-use crate::kernel_files::{self, KernelFiles};
+use crate::kernel_files::{self, KernelFiles, LocalKernel};
 use crate::lists::Packages;
 use crate::lock::Lock;
 use crate::manifest::PackageRef;
@@ -121,9 +121,7 @@ pub fn plan(recipe: &Recipe, lock: &Lock, options: &BuildOptions) -> Result<Plan
     lock.level = options.level;
     lock.builder = Some(Builder::ours());
     lock.overlay = overlay(recipe, options)?;
-    if let Some(path) = kernel_files::place(recipe, options).filter(|path| path.exists()) {
-        lock.local_kernel = Some(KernelFiles::find(path, options.arch)?.sums()?);
-    }
+    lock.local_kernel = local_kernel(recipe, options)?;
     // Offline nothing is asked for: then a machine without apt will do.
     let mirrors = match mirrors(recipe) {
         Err(_) if options.offline => Mirrors::default(),
@@ -142,6 +140,20 @@ pub fn plan(recipe: &Recipe, lock: &Lock, options: &BuildOptions) -> Result<Plan
     })
 }
 
+/// Which kernel it is, where that is not a package: none yet where it is still to be built.
+fn local_kernel(recipe: &Recipe, options: &BuildOptions) -> Result<Option<LocalKernel>, Error> {
+    let Some(path) = kernel_files::place(recipe, options) else {
+        return match recipe.kernel {
+            KernelSource::Debian | KernelSource::Path(_) => Ok(None),
+            KernelSource::Source => Err(Error::malformed("plan", "nobody said where the built kernel goes")),
+        };
+    };
+    if recipe.kernel == KernelSource::Source && !path.exists() {
+        return Ok(None);
+    }
+    Ok(Some(KernelFiles::find(path, options.arch)?.sums()?))
+}
+
 /// Everything that the overlays lay down.
 pub(crate) fn overlay(recipe: &Recipe, options: &BuildOptions) -> Result<Vec<Laid>, Error> {
     let mut laid = Vec::new();
@@ -154,12 +166,6 @@ pub(crate) fn overlay(recipe: &Recipe, options: &BuildOptions) -> Result<Vec<Lai
 /// What this builder does not do yet.
 pub fn check(recipe: &Recipe) -> Result<(), Error> {
     let unsupported = |what: String| Err(Error::Unsupported { what });
-    if recipe.kernel == KernelSource::Source {
-        return unsupported(format!(
-            "osie `{}`: kernels are not built from source yet: use kernel = \"debian\"",
-            recipe.name
-        ));
-    }
     if let Some(image) = recipe.containers.first() {
         return unsupported(format!(
             "osie `{}`: containers ({image}) cannot be put into an image yet: leave `containers` out",
@@ -182,7 +188,11 @@ pub(crate) fn mirrors(recipe: &Recipe) -> Result<Mirrors, Error> {
     })
 }
 
-pub(crate) fn archive_options(recipe: &Recipe, options: &BuildOptions) -> Result<Options, Error> {
+/// How the archive of `recipe` is opened: its mirror or this machine's, its keyring, today.
+///
+/// # Errors
+/// This machine's apt names no mirror and the recipe neither.
+pub fn archive_options(recipe: &Recipe, options: &BuildOptions) -> Result<Options, Error> {
     let mirrors = mirrors(recipe)?;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let now = Timestamp::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));

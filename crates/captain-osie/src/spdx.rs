@@ -3,6 +3,7 @@
 use captain_debian::Sha256;
 use serde_json::{Value, json};
 
+use crate::kernel_files::LocalKernel;
 use crate::manifest::{Manifest, PackageRef};
 
 /// The document for a built image. Same manifest: same document, down to its name.
@@ -19,7 +20,7 @@ pub(crate) fn document(manifest: &Manifest) -> Value {
         })
     });
     let packages = manifest.packages.iter().map(|one| package(one, &manifest.suite));
-    let overlays = overlays(manifest);
+    let overlays = overlays(manifest).into_iter().chain(manifest.local_kernel.as_ref().map(kernel));
     json!({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
@@ -60,6 +61,19 @@ fn package(package: &PackageRef, suite: &str) -> Value {
     })
 }
 
+/// A kernel that is not a package.
+fn kernel(kernel: &LocalKernel) -> Value {
+    json!({
+        "SPDXID": id("kernel", &kernel.version),
+        "name": "linux",
+        "versionInfo": kernel.version,
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": false,
+        "comment": format!("the checksum is that of the vmlinuz; over its modules it is {}", kernel.modules),
+        "checksums": [{"algorithm": "SHA256", "checksumValue": kernel.vmlinuz}],
+    })
+}
+
 /// The overlays, each as one package whose sum is that of its list of files.
 fn overlays(manifest: &Manifest) -> Vec<Value> {
     let one = |name: &String| {
@@ -88,13 +102,16 @@ fn overlay_names(manifest: &Manifest) -> Vec<String> {
 fn relationships(manifest: &Manifest) -> Vec<Value> {
     let relation = |one: String, kind: &str, other: String| json!({"spdxElementId": one, "relationshipType": kind, "relatedSpdxElement": other});
     let parts = manifest.packages.iter().map(|package| id("deb", &package.name));
-    let parts: Vec<_> = parts.chain(overlay_names(manifest).iter().map(|name| id("overlay", name))).collect();
+    let kernel = manifest.local_kernel.iter().map(|kernel| id("kernel", &kernel.version));
+    let overlays = overlay_names(manifest).into_iter().map(|name| id("overlay", &name));
+    let parts: Vec<_> = parts.chain(kernel).chain(overlays).collect();
     let mut list = Vec::new();
     for output in &manifest.outputs {
         let output_id = id("output", &output.name);
         list.push(relation("SPDXRef-DOCUMENT".to_owned(), "DESCRIBES", output_id.clone()));
         let of_kernel = output.name.starts_with("vmlinuz");
-        let is_part = |part: &&String| !of_kernel || part.starts_with("SPDXRef-deb-linux-image-");
+        let kernels = ["SPDXRef-deb-linux-image-", "SPDXRef-kernel-"];
+        let is_part = |part: &&String| !of_kernel || kernels.iter().any(|start| part.starts_with(start));
         let parts = parts.iter().filter(is_part);
         list.extend(parts.map(|part| relation(output_id.clone(), "CONTAINS", part.clone())));
     }

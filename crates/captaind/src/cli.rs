@@ -77,6 +77,7 @@ Examples:
   captaind build --profile rack --level 19     the OSIE that profile `rack` names, as small as it gets
   captaind build --arch amd64,arm64            for both, wherever it is built
   captaind build --kernel ./my-kernel          vmlinuz and lib/modules (or modules) of your own, from that folder
+  captaind build --kernel source               compile the kernel in a container; --builder host does without one
   captaind build --update                      renew the lock and say which packages changed
   captaind build --bundle site.tar             lock and inputs, for `captaind build --from-bundle site.tar`";
 
@@ -146,9 +147,18 @@ pub(crate) struct RecipeArgs {
     /// Build the OSIE that this profile names
     #[arg(long, value_name = "PROFILE", env = "CAPTAIND_PROFILE", default_value = "default")]
     pub(crate) profile: String,
-    /// Kernel: debian, or a vmlinuz (or a folder with it) and its modules [default: what the recipe says]
-    #[arg(long, value_name = "debian|PATH", env = "CAPTAIND_KERNEL")]
+    /// Kernel: debian, source, or a vmlinuz (or a folder with it) and its modules [default: what the recipe says]
+    #[arg(long, value_name = "debian|source|PATH", env = "CAPTAIND_KERNEL")]
     pub(crate) kernel: Option<String>,
+    /// Where a kernel from source is compiled
+    #[arg(long, value_enum, env = "CAPTAIND_BUILDER", default_value = "container")]
+    pub(crate) builder: BuilderName,
+    /// Sources of that kernel: a folder or a tarball [default: the suite's linux-source package]
+    #[arg(long, value_name = "PATH", env = "CAPTAIND_KERNEL_SRC")]
+    pub(crate) kernel_src: Option<PathBuf>,
+    /// Options of that kernel: a folder with *.config files in place of captaind's own
+    #[arg(long, value_name = "DIR", env = "CAPTAIND_KERNEL_CONFIGS")]
+    pub(crate) kernel_configs: Option<PathBuf>,
     /// zstd level; 19 for the smallest image, lower for a faster build
     #[arg(long, env = "CAPTAIND_LEVEL", value_parser = clap::value_parser!(i32).range(1..=22))]
     pub(crate) level: Option<i32>,
@@ -160,6 +170,15 @@ pub(crate) struct RecipeArgs {
     pub(crate) debug: bool,
     #[command(flatten)]
     pub(crate) cache: CacheArgs,
+}
+
+/// Where kernels are compiled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BuilderName {
+    /// In a container (Docker or Podman; DOCKER_HOST is honoured), with Debian's compiler
+    Container,
+    /// On this machine, with its own compiler
+    Host,
 }
 
 #[derive(Args, Debug)]

@@ -7,6 +7,7 @@ mod commands;
 mod configuration;
 mod exit;
 mod interfaces;
+mod kernels;
 mod logging;
 mod osies;
 mod paths;

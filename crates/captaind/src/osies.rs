@@ -11,7 +11,7 @@ use captain_osie::{BuildOptions, Error, Lock, LockFile, Manifest, Plan};
 
 use crate::configuration::Loaded;
 use crate::exit::Failure;
-use crate::paths;
+use crate::{kernels, paths};
 
 /// The recipe that a profile's `osie` names; `None` where it is a folder or URL with a finished OSIE.
 pub(crate) fn recipe_of<'a>(config: &'a Config, osie: &str) -> Option<&'a Recipe> {
@@ -48,6 +48,8 @@ pub(crate) struct Wish<'a> {
     pub(crate) locks: PathBuf,
     /// Make a new lock even where the old one would do.
     pub(crate) update: bool,
+    /// How a kernel is built, where the recipe wants one from source.
+    pub(crate) kernel: captain_kernel::Settings,
 }
 
 /// What is built, and what was built the last time.
@@ -80,12 +82,24 @@ pub(crate) async fn plan(wish: &Wish<'_>, progress: &dyn Progress) -> Result<Pla
     };
     let level = wish.level.or(was.as_ref().map(|lock| lock.level));
     options.level = level.unwrap_or(options.level);
-    let lock = match kept {
+    let mut lock = match kept {
         Some(lock) => lock,
         None => captain_osie::lock(recipe, &options, progress).await.map_err(failure)?,
     };
+    let pinned = was.as_ref().and_then(|was| was.kernel_inputs.as_ref());
+    kernels::pin(wish, pinned, &mut lock, &mut options, progress).await?;
     let plan = captain_osie::plan(recipe, &lock, &options).map_err(failure)?;
     Ok(Planned { plan, options, was })
+}
+
+/// As [`plan`], with the kernel built where that is to be done: then the plan knows its sums.
+pub(crate) async fn plan_with_kernel(wish: &Wish<'_>, progress: &dyn Progress) -> Result<Planned, Failure> {
+    let mut planned = plan(wish, progress).await?;
+    if kernels::build(wish, &planned.plan.lock, &planned.options, progress).await? {
+        let (lock, options) = (&planned.plan.lock, &planned.options);
+        planned.plan = captain_osie::plan(wish.recipe, lock, options).map_err(failure)?;
+    }
+    Ok(planned)
 }
 
 /// Keeps the lock of what was built. A folder that must not be written (a configuration that others own) is told,
@@ -116,7 +130,7 @@ pub(crate) async fn build(
     output: &Path,
     progress: &dyn Progress,
 ) -> Result<(Manifest, Planned), Failure> {
-    let planned = plan(wish, progress).await?;
+    let planned = plan_with_kernel(wish, progress).await?;
     let built = captain_osie::build(&planned.plan, &planned.options, output, progress).await;
     let manifest = built.map_err(failure)?;
     keep(&wish.locks, &planned.plan.lock)?;
@@ -154,6 +168,7 @@ pub(crate) async fn build_missing(
             level: None,
             locks: lock_file(loaded.path.as_deref(), cache, &recipe.name),
             update: false,
+            kernel: captain_kernel::Settings::default(),
         };
         build(&wish, &paths::osie(cache, &recipe.name), progress).await?;
     }

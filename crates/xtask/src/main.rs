@@ -1,4 +1,4 @@
-//! The project's chores: `cargo xtask test`, `cargo xtask lab`, `cargo xtask fuzz`.
+//! The project's chores: `cargo xtask test`, `cargo xtask lab`, `cargo xtask kernel`, `cargo xtask fuzz`.
 //!
 //! Each chore installs what it needs from Debian's packages first, so that a fresh machine with Rust passes.
 
@@ -31,6 +31,8 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Install Docker's engine, then build the kernel from source in it for amd64 and arm64, and boot it (an hour)
+    Kernel,
     /// Run every fuzz target in turn (nightly compiler)
     Fuzz {
         /// Seconds for each target
@@ -62,6 +64,7 @@ fn main() -> ExitCode {
 fn run(chore: Chore) -> Result<()> {
     match chore {
         Chore::Test(args) => test(&args),
+        Chore::Kernel => kernel(),
         Chore::Fuzz { seconds } => fuzz::all(seconds),
         Chore::Lab { arguments } => {
             packages::ensure(&[packages::LAB], true)?;
@@ -71,6 +74,14 @@ fn run(chore: Chore) -> Result<()> {
             captaind("lab", &arguments)
         }
     }
+}
+
+fn kernel() -> Result<()> {
+    packages::ensure(&[packages::LAB, packages::ENGINE], true)?;
+    cargo(&["build", "--package", "captaind", "--locked"], &[])?;
+    let tests = ["test", "--package", "captain-tests", "--test", "kernel", "--locked", "--"];
+    let tests = [&tests[..], &["--ignored", "--nocapture", "--test-threads=1"]].concat();
+    cargo(&tests, &[("CAPTAIND_TEST_VMS", "1")])
 }
 
 fn test(args: &TestArgs) -> Result<()> {

@@ -36,6 +36,9 @@ pub(crate) const PEERS: &[Needed] = &[
     ("/usr/bin/tftp", "tftp-hpa"),
 ];
 
+/// The container engine that `cargo xtask kernel` starts.
+pub(crate) const ENGINE: &[Needed] = &[("/usr/sbin/dockerd", "docker.io")];
+
 /// Installs those of the `needed` lists whose file is not there.
 pub(crate) fn ensure(needed: &[&[Needed]], install: bool) -> Result<()> {
     let all = needed.iter().copied().flatten();

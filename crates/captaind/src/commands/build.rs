@@ -10,7 +10,7 @@ use crate::cli::{BuildArgs, PlanArgs, RecipeArgs};
 use crate::configuration::{self, Loaded};
 use crate::exit::Failure;
 use crate::osies::{Planned, Wish};
-use crate::{osies, paths, progress};
+use crate::{kernels, osies, paths, progress};
 
 pub(crate) async fn build(args: &BuildArgs) -> Result<(), Failure> {
     let loaded = configuration::load(&args.recipe.config)?;
@@ -75,7 +75,7 @@ async fn bundle(wishes: &[Wish<'_>], file: &Path, progress: &dyn Progress) -> Re
     let [wish] = wishes else {
         return Err(Failure::usage("a bundle is for one architecture: name one --arch"));
     };
-    let planned = osies::plan(wish, progress).await?;
+    let planned = osies::plan_with_kernel(wish, progress).await?;
     let artifact = captain_osie::bundle(&planned.plan, &planned.options, file, progress).await;
     let artifact = artifact.map_err(osies::failure)?;
     osies::keep(&wish.locks, &planned.plan.lock)?;
@@ -103,7 +103,8 @@ async fn from_bundle(
         kernel_dir: unbundled.kernel_dir,
         ..BuildOptions::new(lock.arch, cache)
     };
-    let wish = Wish { recipe: &recipe, options, level: args.recipe.level, locks, update: false };
+    let kernel = kernels::settings(&args.recipe);
+    let wish = Wish { recipe: &recipe, options, level: args.recipe.level, locks, update: false, kernel };
     let manifest = one(args, &wish, cache, progress).await?;
     print_manifests(args, &[manifest])
 }
@@ -158,7 +159,7 @@ fn kernel_source(text: &str) -> Result<KernelSource, Failure> {
         "source" => Ok(KernelSource::Source),
         path if path.contains('/') => Ok(KernelSource::Path(std::path::absolute(path)?)),
         other => Err(Failure::usage(format!(
-            "kernel `{other}` is not known: use debian, or a path with a `/` to a vmlinuz or its folder"
+            "kernel `{other}` is not known: use debian, source, or a path with a `/` to a vmlinuz or its folder"
         ))),
     }
 }
@@ -187,7 +188,8 @@ fn wishes<'a>(loaded: &Loaded, recipe: &'a Recipe, args: &RecipeArgs, update: bo
     let wish = |arch| {
         let options =
             BuildOptions { offline: args.offline, debug: args.debug, ..BuildOptions::new(arch, &cache) };
-        Wish { recipe, options, level: args.level, locks: locks.clone(), update }
+        let kernel = kernels::settings(args);
+        Wish { recipe, options, level: args.level, locks: locks.clone(), update, kernel }
     };
     archs.into_iter().map(wish).collect()
 }
