@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use captain_model::{DhcpMode, Inventory, Recipe, Subnet};
+use captain_model::{DhcpMode, Inventory, Recipe, Shipped, Subnet};
 use ipnet::{IpNet, Ipv4Net};
 
 /// A checked configuration. Paths are absolute or relative to the working directory: those of the file were
@@ -25,7 +25,7 @@ pub struct Config {
     pub iso: IsoConfig,
     /// `[profile.*]`, `[[machine]]` and `dhcp.unknown_machines`.
     pub inventory: Inventory,
-    /// `[osie.*]` by name; `default` is always there.
+    /// `[osie.*]` by name; those that captaind ships (`default`, `slim`, `debug`) are always there.
     pub recipes: BTreeMap<String, Recipe>,
 }
 
@@ -40,12 +40,10 @@ impl Default for Config {
             registry: RegistryConfig::default(),
             iso: IsoConfig::default(),
             inventory: Inventory::empty(),
-            recipes: BTreeMap::from([(DEFAULT.to_owned(), Recipe::new(DEFAULT))]),
+            recipes: Shipped::ALL.map(|it| (it.name().to_owned(), Recipe::new(it.name()))).into(),
         }
     }
 }
-
-pub(crate) const DEFAULT: &str = "default";
 
 /// `[server]`: where captaind listens and keeps its files.
 #[derive(Clone, Debug, PartialEq, Eq)]

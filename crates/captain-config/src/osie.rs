@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use captain_model::{KernelSource, Recipe};
+use captain_model::{KernelSource, Recipe, Shipped};
 
-use crate::config::DEFAULT;
 use crate::reader::{Table, Value};
 use crate::words;
 
 /// Keys of `[osie]` itself, which apply to every recipe that does not say otherwise.
 const SHARED: [&str; 2] = ["mirror", "keyring"];
+
+/// What `base` can be.
+const BASES: [(&str, Shipped); 3] =
+    [("default", Shipped::Default), ("slim", Shipped::Slim), ("debug", Shipped::Debug)];
 
 /// What applies to every recipe.
 struct Shared {
@@ -18,7 +21,7 @@ struct Shared {
     keyring: Option<PathBuf>,
 }
 
-/// All recipes; `default` is always there.
+/// All recipes; those that captaind ships are always there.
 pub(crate) fn recipes(table: Option<Table>) -> BTreeMap<String, Recipe> {
     let mut recipes = BTreeMap::new();
     let shared = table.as_ref().map_or(Shared { mirror: None, keyring: None }, |table| Shared {
@@ -30,11 +33,13 @@ pub(crate) fn recipes(table: Option<Table>) -> BTreeMap<String, Recipe> {
             recipes.insert(name.to_owned(), recipe);
         }
     }
-    recipes.entry(DEFAULT.to_owned()).or_insert_with(|| Recipe {
-        mirror: shared.mirror,
-        keyring: shared.keyring,
-        ..Recipe::new(DEFAULT)
-    });
+    for shipped in Shipped::ALL {
+        recipes.entry(shipped.name().to_owned()).or_insert_with(|| Recipe {
+            mirror: shared.mirror.clone(),
+            keyring: shared.keyring.clone(),
+            ..Recipe::new(shipped.name())
+        });
+    }
     recipes
 }
 
@@ -47,7 +52,8 @@ fn named(name: &str, value: &Value, shared: &Shared) -> Option<Recipe> {
 }
 
 fn recipe(name: &str, table: Table, shared: &Shared) -> Recipe {
-    let default = Recipe::new(name);
+    let base = table.choice("base", &BASES).or_else(|| Shipped::named(name)).unwrap_or_default();
+    let default = Recipe::on(base, name);
     let list = |key, check: fn(&str) -> Result<String, String>| {
         table.list(key, |value| value.parsed(check)).unwrap_or_default()
     };
@@ -64,6 +70,7 @@ fn recipe(name: &str, table: Table, shared: &Shared) -> Recipe {
         ssh_authorized_keys: list("ssh_authorized_keys", ssh_key),
         kernel: table.get("kernel").and_then(|value| kernel(&value)).unwrap_or_default(),
         name: default.name,
+        base,
     };
     table.finish();
     recipe

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use captain_model::{
-    AgentSettings, Arch, BootPolicy, DhcpMode, Identity, KernelSource, LocalBoot, Mac, Secret,
-    UnknownMachines,
+    AgentSettings, Arch, BootPolicy, DhcpMode, Identity, KernelSource, LocalBoot, Mac, Recipe, Secret,
+    Shipped, UnknownMachines,
 };
 use proptest::prelude::*;
 
@@ -106,7 +106,6 @@ fn the_machine_of_the_interface_example_is_read() {
 #[test]
 fn the_recipe_of_the_interface_example_is_read() {
     let (folder, config) = example();
-    assert_eq!(config.recipes.len(), 1);
     let recipe = &config.recipes["default"];
     assert_eq!((recipe.name.as_str(), recipe.suite.as_str()), ("default", "trixie"));
     assert_eq!(recipe.mirror.as_deref(), Some("http://mirror.example/debian"));
@@ -224,6 +223,24 @@ fn the_keys_beyond_the_example_are_read_too() {
     assert_eq!(machine.agent.syslog_host.as_deref(), Some("logs.example"));
     assert_eq!(machine.agent.syslog_port, Some(1514));
     assert_eq!(machine.agent.registry_password, Some(Secret::new("p w")));
+}
+
+#[test]
+fn shipped_recipes_are_there_unwritten_and_the_users_keys_go_on_top_of_them() {
+    let plain = good("[profile.rack]\nosie = \"slim\"");
+    assert_eq!(plain.inventory.profile("rack").unwrap().osie, "slim");
+    let slim = captain_model::Recipe::new("slim");
+    assert_eq!((plain.recipes["slim"].clone(), slim.base), (slim.clone(), Shipped::Slim));
+    let config = good(
+        "[osie.slim]\npackages = [\"tmux\"]\n[osie.mine]\nbase = \"slim\"\n[osie.other]\nmodules = [\"net\"]",
+    );
+    let with = |name: &str| config.recipes[name].clone();
+    assert_eq!(with("slim"), Recipe { packages: vec!["tmux".to_owned()], ..slim.clone() });
+    assert_eq!(with("mine"), Recipe { name: "mine".to_owned(), ..slim });
+    assert_eq!((with("other").base, with("other").modules), (Shipped::Default, vec!["net".to_owned()]));
+    assert_eq!(with("debug").base, Shipped::Debug);
+    let fault = bad("[osie.x]\nbase = \"tiny\"");
+    assert!(fault.contains("default, slim, debug"), "{fault}");
 }
 
 #[test]

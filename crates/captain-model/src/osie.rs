@@ -4,11 +4,53 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+/// A recipe that captaind ships; every recipe goes on top of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shipped {
+    /// What CaptainOS holds.
+    #[default]
+    Default,
+    /// Nothing that the agent does not need.
+    Slim,
+    /// As `default`, with root on the console, tools to look around, and sshd where there are keys.
+    Debug,
+}
+
+impl Shipped {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Default, Self::Slim, Self::Debug];
+
+    /// Its name, which is that of the recipe where the user adds nothing.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Slim => "slim",
+            Self::Debug => "debug",
+        }
+    }
+
+    /// The shipped recipe of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|shipped| shipped.name() == name)
+    }
+
+    /// Its groups of kernel modules.
+    pub const fn modules(self) -> &'static [&'static str] {
+        match self {
+            Self::Default | Self::Debug => &["net", "storage", "usb", "virtio", "fs", "netfilter", "ipmi"],
+            Self::Slim => &["slim"],
+        }
+    }
+}
+
 /// What is wanted in an OSIE: one `[osie.NAME]` table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recipe {
     /// Its name: `default` is what a profile names that names nothing.
     pub name: String,
+    /// The shipped recipe that it goes on top of.
+    pub base: Shipped,
     /// Debian suite.
     pub suite: String,
     /// Archive to fetch from; the mirror of the host's apt where none is given.
@@ -47,20 +89,24 @@ pub enum KernelSource {
 }
 
 impl Recipe {
-    /// Groups of modules in an OSIE where the recipe lists none.
-    pub const DEFAULT_MODULES: [&'static str; 7] =
-        ["net", "storage", "usb", "virtio", "fs", "netfilter", "ipmi"];
-
-    /// The recipe of this name with nothing configured.
+    /// The recipe of this name with nothing configured: the shipped one, or another one like `default`.
     pub fn new(name: impl Into<String>) -> Self {
+        let name = name.into();
+        let base = Shipped::named(&name).unwrap_or_default();
+        Self::on(base, name)
+    }
+
+    /// A recipe of this name that adds nothing to `base`.
+    pub fn on(base: Shipped, name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
+            base,
             suite: "trixie".to_owned(),
             mirror: None,
             keyring: None,
             packages: Vec::new(),
             firmware: Vec::new(),
-            modules: Self::DEFAULT_MODULES.map(str::to_owned).to_vec(),
+            modules: base.modules().iter().map(|&group| group.to_owned()).collect(),
             overlay: Vec::new(),
             services: Vec::new(),
             containers: Vec::new(),

@@ -4,11 +4,36 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use serde::Serialize;
+
 use crate::error::Error;
 
 /// Dynamic numbers are given out downwards from here, as systemd does (`SYSTEM_UID_MAX`).
 const HIGHEST_DYNAMIC: u32 = 999;
 const NOLOGIN: &str = "/usr/sbin/nologin";
+
+/// How root may log in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RootLogin {
+    /// Not at all.
+    Locked,
+    /// By key only: no password fits, but sshd does not take the account for a locked one, which it refuses.
+    Keys,
+    /// Without a password, where somebody is asked for one: debug images.
+    Open,
+}
+
+impl RootLogin {
+    /// The second field of shadow(5).
+    const fn password(self) -> &'static str {
+        match self {
+            Self::Locked => "!*",
+            Self::Keys => "*",
+            Self::Open => "",
+        }
+    }
+}
 
 /// The account database in the making.
 #[derive(Debug, Default)]
@@ -82,11 +107,11 @@ impl Accounts {
         text
     }
 
-    /// `/etc/shadow`: nobody has a password; root an empty one in a debug image.
-    pub(crate) fn shadow(&self, debug: bool) -> String {
+    /// `/etc/shadow`: nobody but root, where that may, can log in.
+    pub(crate) fn shadow(&self, root: RootLogin) -> String {
         let mut text = String::new();
         for (name, _) in self.by_id() {
-            let password = if debug && name == "root" { "" } else { "!*" };
+            let password = if name == "root" { root.password() } else { RootLogin::Locked.password() };
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{name}:{password}:::::::");
         }
@@ -267,8 +292,9 @@ mod tests {
     #[test]
     fn nobody_can_log_in_unless_it_is_a_debug_image() {
         let accounts = Accounts::read([("basic.conf", BASIC)]).unwrap();
-        assert_eq!(accounts.shadow(false), "root:!*:::::::\nsync:!*:::::::\n");
-        assert!(accounts.shadow(true).starts_with("root::::"));
+        assert_eq!(accounts.shadow(RootLogin::Locked), "root:!*:::::::\nsync:!*:::::::\n");
+        assert_eq!(accounts.shadow(RootLogin::Keys), "root:*:::::::\nsync:!*:::::::\n");
+        assert!(accounts.shadow(RootLogin::Open).starts_with("root::::"));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use captain_model::{Artifact, Recipe};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, RootLogin};
 use crate::archive::{self, Format};
 use crate::error::Error;
 use crate::image::Image;
@@ -47,7 +47,7 @@ pub async fn build(
     let fetched = fetch(&plan.lock.packages, &plan.mirrors, options, progress).await?;
     let names = plan.lock.packages.iter().map(|package| package.name.clone());
     let runner = Runner {
-        image: Image::new(&options.cache)?,
+        image: Image::on(plan.lock.recipe.base, &options.cache)?,
         debs: names.zip(fetched).collect(),
         out: out.to_owned(),
         manifest: empty_manifest(plan, options),
@@ -100,7 +100,7 @@ fn empty_manifest(plan: &Plan, options: &BuildOptions) -> Manifest {
         suite: plan.suite.clone(),
         source_date: plan.source_date,
         level: options.level,
-        debug: options.debug,
+        debug: options.is_debug(&plan.lock.recipe),
         kernel: String::new(),
         local_kernel: None,
         releases: plan.lock.releases.clone(),
@@ -142,7 +142,7 @@ impl Runner {
             Step::Skeleton => self.skeleton()?,
             Step::Overlay { source } => self.overlay(source)?,
             Step::SshKeys { keys } => self.ssh_keys(keys)?,
-            Step::Accounts { debug } => self.accounts(*debug)?,
+            Step::Accounts { root } => self.accounts(*root)?,
             Step::Certificates => self.certificates()?,
             Step::Units { services } => self.units(services)?,
             Step::Write { level, .. } => self.write(*level)?,
@@ -242,7 +242,7 @@ impl Runner {
         Ok(String::new())
     }
 
-    fn accounts(&mut self, debug: bool) -> Result<String, Error> {
+    fn accounts(&mut self, root: RootLogin) -> Result<String, Error> {
         let image = &mut self.image;
         let paths: Vec<_> = ["usr/lib/sysusers.d", "etc/sysusers.d"]
             .into_iter()
@@ -259,7 +259,7 @@ impl Runner {
         let accounts = Accounts::read(files.iter().map(|(name, text)| (*name, text.as_str())))?;
         image.derive("etc/passwd", 0o644, accounts.passwd(), BUILDER)?;
         image.derive("etc/group", 0o644, accounts.group(), BUILDER)?;
-        image.derive("etc/shadow", 0o600, accounts.shadow(debug), BUILDER)?;
+        image.derive("etc/shadow", 0o600, accounts.shadow(root), BUILDER)?;
         image.derive("etc/gshadow", 0o600, accounts.gshadow(), BUILDER)?;
         Ok(format!("{} users", accounts.passwd().lines().count()))
     }

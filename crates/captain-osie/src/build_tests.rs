@@ -53,7 +53,7 @@ fn small(out: &Path) -> Manifest {
         Step::Modules { wanted: vec!["virtio_net".to_owned()] },
         Step::Skeleton,
         Step::Overlay { source: OverlaySource::Embedded },
-        Step::Accounts { debug: false },
+        Step::Accounts { root: RootLogin::Locked },
         Step::Certificates,
         Step::Units { services: Vec::new() },
         Step::Write { level: 3, files: Vec::new() },
@@ -85,6 +85,7 @@ fn the_image_has_what_maintainer_scripts_would_have_made() {
     small(folder.path());
     let files = members(&fs::read(folder.path().join("initramfs-x86_64")).unwrap());
     assert_eq!(files["etc/passwd"], b"root:x:0:0::/root:/bin/bash\n");
+    assert_eq!(files["etc/shadow"], b"root:!*:::::::\n");
     assert_eq!(files["etc/ssl/certs/ca-certificates.crt"], b"AAA\nBBB\n");
     assert_eq!(files["etc/resolv.conf"], b"../run/systemd/resolve/resolv.conf");
     assert_eq!(files["etc/machine-id"], b"");

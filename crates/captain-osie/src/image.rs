@@ -2,17 +2,21 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
 use captain_debian::{Deb, EntryKind};
+use captain_model::Shipped;
 
 use crate::error::Error;
+use crate::exports;
 use crate::kernel_config::{self, Demand};
+use crate::lists;
 use crate::modules::Shelf;
 use crate::overlay::{Laid, OverlayFile};
-use crate::pool::Pool;
+use crate::pool::{Pool, Span};
 use crate::rules::Rules;
 use crate::tree::{Content, Entry, Node, Tree};
 
@@ -28,17 +32,22 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// An empty one, with its pool in `scratch`.
+    #[cfg(test)]
+    pub(crate) fn new(scratch: &Path) -> Result<Self, Error> {
+        Self::on(Shipped::Default, scratch)
+    }
+
+    /// An empty one on top of `base`, with its pool in `scratch`.
     ///
     /// # Errors
     /// The pool cannot be made.
-    pub(crate) fn new(scratch: &Path) -> Result<Self, Error> {
+    pub(crate) fn on(base: Shipped, scratch: &Path) -> Result<Self, Error> {
         Ok(Self {
             tree: Tree::default(),
             pool: Pool::new(scratch)?,
             shelf: Shelf::default(),
             vmlinuz: None,
-            rules: Rules::parse(include_str!("../data/drop.txt"))?,
+            rules: lists::dropped(base)?,
         })
     }
 
@@ -56,7 +65,7 @@ impl Image {
             let node = match entry.kind.clone() {
                 EntryKind::Directory => Node::Directory,
                 EntryKind::File => {
-                    let span = self.pool.store(entry).map_err(Error::io(&entry.path))?;
+                    let span = self.store(entry).map_err(Error::io(entry.path.clone()))?;
                     let content = Arc::new(Content::Pooled(span));
                     files.insert(entry.path.clone(), content.clone());
                     Node::File(content)
@@ -80,6 +89,19 @@ impl Image {
             };
             self.tree.insert(&entry.path, laid)
         })
+    }
+
+    /// Keeps a file; a large program without what only plug-ins would need of it.
+    fn store(&mut self, entry: &mut captain_debian::Entry<'_>) -> std::io::Result<Span> {
+        let program = entry.mode & 0o111 != 0
+            && ["usr/bin/", "usr/sbin/"].iter().any(|bin| entry.path.starts_with(bin));
+        if !program || entry.size < exports::WORTH as u64 {
+            return self.pool.store(entry);
+        }
+        let mut whole = Vec::new();
+        entry.read_to_end(&mut whole)?;
+        let trimmed = exports::without(&whole);
+        self.pool.store(&mut trimmed.as_deref().unwrap_or(&whole))
     }
 
     /// Takes the kernel and its modules out of a kernel package; nothing of it gets into the tree yet.

@@ -12,6 +12,7 @@ mod build;
 mod builder;
 mod bundle;
 mod error;
+mod exports;
 mod image;
 pub mod kernel_config;
 mod kernel_files;
@@ -34,6 +35,7 @@ mod tree;
 mod units;
 
 pub use build::{build, fetch_packages};
+pub use accounts::RootLogin;
 pub use builder::Builder;
 pub use bundle::{Unbundled, bundle, unbundle};
 pub use error::Error;

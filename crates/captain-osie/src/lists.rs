@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use captain_model::Shipped;
+
 use crate::error::Error;
+use crate::rules::Rules;
 
 /// Folders that the image has, whatever the packages bring, with their modes.
 pub(crate) const FOLDERS: [(&str, u32); 13] = [
@@ -47,9 +50,28 @@ impl Packages {
         Ok(Self(sections))
     }
 
+    /// What `base` asks for.
+    pub(crate) fn wanted(&self, base: Shipped, debug: bool) -> Vec<String> {
+        let beside: &[String] = match base {
+            Shipped::Default | Shipped::Debug => self.section("default"),
+            Shipped::Slim => &[],
+        };
+        let tools = if debug { self.section("debug") } else { &[] };
+        [self.section("base"), beside, tools].concat()
+    }
+
     /// The packages of `section`.
     pub(crate) fn section(&self, section: &str) -> &[String] {
         self.0.get(section).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// What of the packages' files an image on top of `base` does without.
+pub(crate) fn dropped(base: Shipped) -> Result<Rules, Error> {
+    let all = include_str!("../data/drop.txt");
+    match base {
+        Shipped::Default | Shipped::Debug => Rules::parse(all),
+        Shipped::Slim => Rules::parse(&[all, include_str!("../data/drop-slim.txt")].concat()),
     }
 }
 
@@ -74,8 +96,17 @@ mod tests {
         for name in ["systemd", "containerd", "runc", "udev", "bash"] {
             assert!(packages.section("base").iter().any(|package| package == name), "{name}");
         }
+        for name in ["iputils-ping", "nftables", "procps", "less"] {
+            let has = |base| packages.wanted(base, false).iter().any(|package| package == name);
+            assert!(has(Shipped::Default) && has(Shipped::Debug) && !has(Shipped::Slim), "{name}");
+        }
         assert!(packages.section("assumed").iter().any(|package| package == "perl-base"));
         assert!(links().any(|link| link == ("opt/cni/bin", "../../usr/lib/cni")));
-        assert!(packages.section("base").iter().all(|name| !packages.section("assumed").contains(name)));
+        let all = packages.wanted(Shipped::Debug, true);
+        assert!(all.iter().all(|name| !packages.section("assumed").contains(name)));
+        assert!(
+            dropped(Shipped::Slim).unwrap().drop("usr/bin/ss")
+                && !dropped(Shipped::Default).unwrap().drop("usr/bin/ss")
+        );
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use captain_model::Arch;
+use captain_model::{Arch, Recipe, Shipped};
 
 use crate::error::Error;
 
@@ -17,7 +17,7 @@ pub struct BuildOptions {
     pub cache: PathBuf,
     /// Use only what is in the cache.
     pub offline: bool,
-    /// A console with root logged in, and tools to look around.
+    /// A console with root logged in, and tools to look around, whatever the recipe: as that of `debug`.
     pub debug: bool,
     /// Folder with the kernel, for recipes whose kernel is not a package: the one that was built from source, or
     /// that a bundle brought.
@@ -42,6 +42,11 @@ impl BuildOptions {
             kernel_dir: None,
             overlay_dir: None,
         }
+    }
+
+    /// Whether the image of `recipe` is a debug image: by flag or by recipe.
+    pub fn is_debug(&self, recipe: &Recipe) -> bool {
+        self.debug || recipe.base == Shipped::Debug
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {

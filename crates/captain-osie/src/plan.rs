@@ -6,9 +6,10 @@ use std::time::SystemTime;
 
 use captain_debian::archive::Options;
 use captain_debian::{Mirrors, Request};
-use captain_model::{Arch, KernelSource, Recipe, Timestamp};
+use captain_model::{Arch, KernelSource, Recipe, Shipped, Timestamp};
 use serde::Serialize;
 
+use crate::accounts::RootLogin;
 use crate::builder::Builder;
 use crate::error::Error;
 use crate::kernel_files::{self, KernelFiles, LocalKernel};
@@ -87,8 +88,8 @@ pub enum Step {
     },
     /// `/etc/passwd` and its kin, from the packages' sysusers.d.
     Accounts {
-        /// Whether root has an empty password.
-        debug: bool,
+        /// How root may log in.
+        root: RootLogin,
     },
     /// One file of all certificate authorities.
     Certificates,
@@ -207,20 +208,19 @@ pub fn archive_options(recipe: &Recipe, options: &BuildOptions) -> Result<Option
 
 pub(crate) fn request(recipe: &Recipe, options: &BuildOptions) -> Result<Request, Error> {
     let lists = Packages::ours()?;
-    let mut wanted = lists.section("base").to_vec();
+    let mut wanted = lists.wanted(recipe.base, options.is_debug(recipe));
     if recipe.kernel == KernelSource::Debian {
         wanted.push(kernel_package(options.arch));
-    }
-    if options.debug {
-        wanted.extend_from_slice(lists.section("debug"));
     }
     if !recipe.ssh_authorized_keys.is_empty() {
         wanted.extend_from_slice(lists.section("ssh"));
     }
     wanted.extend(recipe.packages.iter().chain(&recipe.firmware).cloned());
     // Whoever asks for a package by name gets it, even where others are told that it is there.
+    let bare = recipe.base == Shipped::Slim && recipe.packages.is_empty() && !options.debug;
+    let slim = if bare { lists.section("slim-assumed") } else { &[] };
     let assumed = lists.section("assumed").iter().filter(|name| !recipe.packages.contains(name));
-    Ok(Request::new(wanted).assume(assumed))
+    Ok(Request::new(wanted).assume(assumed.chain(slim)))
 }
 
 /// The package that always depends on the newest kernel.
@@ -253,12 +253,13 @@ fn steps(recipe: &Recipe, options: &BuildOptions, lock: &Lock) -> Vec<Step> {
         steps.push(Step::SshKeys { keys: recipe.ssh_authorized_keys.clone() });
         services.push("ssh.service".to_owned());
     }
-    if options.debug {
+    let debug = options.is_debug(recipe);
+    if debug {
         services.push("captain-shell.service".to_owned());
     }
     let arch = options.arch.linux();
     steps.extend([
-        Step::Accounts { debug: options.debug },
+        Step::Accounts { root: root_login(recipe, debug) },
         Step::Certificates,
         Step::Units { services },
         Step::Write {
@@ -267,6 +268,14 @@ fn steps(recipe: &Recipe, options: &BuildOptions, lock: &Lock) -> Vec<Step> {
         },
     ]);
     steps
+}
+
+fn root_login(recipe: &Recipe, debug: bool) -> RootLogin {
+    match (debug, recipe.ssh_authorized_keys.is_empty()) {
+        (true, _) => RootLogin::Open,
+        (false, false) => RootLogin::Keys,
+        (false, true) => RootLogin::Locked,
+    }
 }
 
 impl fmt::Display for Plan {
@@ -309,8 +318,15 @@ impl fmt::Display for Step {
                 write!(f, "lay {} over it", folder.display())
             }
             Self::SshKeys { keys } => write!(f, "let {} keys log in by SSH", keys.len()),
-            Self::Accounts { debug: false } => f.write_str("make users and groups"),
-            Self::Accounts { debug: true } => f.write_str("make users and groups; root has no password"),
+            Self::Accounts { root: RootLogin::Locked } => {
+                f.write_str("make users and groups; root is locked")
+            }
+            Self::Accounts { root: RootLogin::Keys } => {
+                f.write_str("make users and groups; root has keys only")
+            }
+            Self::Accounts { root: RootLogin::Open } => {
+                f.write_str("make users and groups; root has no password")
+            }
             Self::Certificates => f.write_str("bundle the certificate authorities"),
             Self::Units { services } if services.is_empty() => f.write_str("enable units as presets say"),
             Self::Units { services } => write!(f, "enable units as presets say, and {}", services.join(", ")),

@@ -75,6 +75,7 @@ const BUILD_EXAMPLE: &str = "\
 Examples:
   captaind build -o out                        vmlinuz-x86_64, initramfs-x86_64 and their manifest in out/
   captaind build --profile rack --level 19     the OSIE that profile `rack` names, as small as it gets
+  captaind build --profile slim                the shipped recipe with nothing that the agent does not need
   captaind build --arch amd64,arm64            for both, wherever it is built
   captaind build --kernel ./my-kernel          vmlinuz and lib/modules (or modules) of your own, from that folder
   captaind build --kernel source               compile the kernel in a container; --builder host does without one
@@ -144,7 +145,7 @@ pub(crate) struct RecipeArgs {
     /// CPU architecture; may be repeated [default: amd64]
     #[arg(long, env = "CAPTAIND_ARCH", value_delimiter = ',')]
     pub(crate) arch: Vec<Arch>,
-    /// Build the OSIE that this profile names
+    /// Build the OSIE that this profile names, or the recipe of this name: default, slim, debug
     #[arg(long, value_name = "PROFILE", env = "CAPTAIND_PROFILE", default_value = "default")]
     pub(crate) profile: String,
     /// Kernel: debian, source, or a vmlinuz (or a folder with it) and its modules [default: what the recipe says]
@@ -165,7 +166,7 @@ pub(crate) struct RecipeArgs {
     /// Use only what the cache holds
     #[arg(long, env = "CAPTAIND_OFFLINE")]
     pub(crate) offline: bool,
-    /// Debug image: root logs in on the consoles without a password
+    /// Debug image of any recipe: root on the consoles without a password, and tools, as in recipe `debug`
     #[arg(long, env = "CAPTAIND_DEBUG")]
     pub(crate) debug: bool,
     #[command(flatten)]

@@ -108,7 +108,8 @@ mod tests {
     #[test]
     fn every_default_group_exists() {
         let groups = Groups::ours().unwrap();
-        for name in captain_model::Recipe::DEFAULT_MODULES.into_iter().chain([Groups::BASE]) {
+        let named = captain_model::Shipped::ALL.iter().flat_map(|shipped| shipped.modules());
+        for name in named.chain(&[Groups::BASE]) {
             assert!(groups.get(name).is_some(), "{name}");
         }
     }

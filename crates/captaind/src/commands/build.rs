@@ -166,10 +166,19 @@ fn kernel_source(text: &str) -> Result<KernelSource, Failure> {
 
 fn configured<'a>(loaded: &'a Loaded, args: &RecipeArgs) -> Result<&'a Recipe, Failure> {
     let name = &args.profile;
-    let profile = loaded.config.inventory.profile(name).ok_or_else(|| {
-        let known: Vec<_> = loaded.config.inventory.profiles().map(|p| p.name.as_str()).collect();
-        Failure::usage(format!("there is no profile `{name}`; configured are: {}", known.join(", ")))
-    })?;
+    let config = &loaded.config;
+    let Some(profile) = config.inventory.profile(name) else {
+        // `--profile slim` without a profile of that name means the recipe.
+        return config.recipes.get(name).ok_or_else(|| {
+            let profiles: Vec<_> = config.inventory.profiles().map(|p| p.name.as_str()).collect();
+            let recipes: Vec<_> = config.recipes.keys().map(String::as_str).collect();
+            Failure::usage(format!(
+                "there is no profile and no recipe `{name}`; profiles: {}; recipes: {}",
+                profiles.join(", "),
+                recipes.join(", ")
+            ))
+        });
+    };
     osies::recipe_of(&loaded.config, &profile.osie).ok_or_else(|| {
         Failure::usage(format!(
             "profile `{name}` boots the finished OSIE `{}`: there is nothing to build (name an [osie.NAME] table)",
