@@ -15,7 +15,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("captain-tftp", &["captain-model"]),
     ("captain-boot", &["captain-model"]),
     ("captain-lab", &["captain-model"]),
-    ("captain-osie", &["captain-model", "captain-debian"]),
+    ("captain-osie", &["captain-model", "captain-debian", "captain-oci"]),
     ("captain-kernel", &["captain-model", "captain-debian", "captain-osie"]),
     ("captain-server", &["captain-model", "captain-dhcp", "captain-tftp", "captain-boot", "captain-oci"]),
     (

@@ -66,7 +66,7 @@ fn recipe(name: &str, table: Table, shared: &Shared) -> Recipe {
         modules: table.list("modules", |value| value.parsed(words::word)).unwrap_or(default.modules),
         overlay: table.list("overlay", Value::path).unwrap_or_default(),
         services: list("services", unit),
-        containers: list("containers", words::word),
+        containers: table.list("containers", container).unwrap_or_default(),
         ssh_authorized_keys: list("ssh_authorized_keys", ssh_key),
         kernel: table.get("kernel").and_then(|value| kernel(&value)).unwrap_or_default(),
         name: default.name,
@@ -100,6 +100,16 @@ fn unit(name: &str) -> Result<String, String> {
         return Err(format!("`{name}` is not a unit: write its whole name, such as {name}.service"));
     }
     Ok(name)
+}
+
+/// The path of an archive, from the configuration's folder on; everything else is a name.
+fn container(value: &Value) -> Option<String> {
+    let text = value.string()?;
+    let archive = [".tar", ".tar.gz", ".tgz"].iter().any(|end| text.ends_with(end));
+    if archive && !text.contains("://") {
+        return value.path().map(|path| path.to_string_lossy().into_owned());
+    }
+    value.parsed(words::word)
 }
 
 fn ssh_key(line: &str) -> Result<String, String> {

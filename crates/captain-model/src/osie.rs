@@ -50,6 +50,7 @@ pub struct Recipe {
     /// Its name: `default` is what a profile names that names nothing.
     pub name: String,
     /// The shipped recipe that it goes on top of.
+    #[serde(default)]
     pub base: Shipped,
     /// Debian suite.
     pub suite: String,

@@ -16,7 +16,7 @@ const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
 
 /// An index within an index is as deep as it gets.
-const DEPTH: usize = 3;
+pub(crate) const DEPTH: usize = 3;
 
 /// One file of an image, as it is in the end.
 pub struct LayerFile<'a> {
@@ -43,7 +43,7 @@ impl Store {
         arch: Arch,
         mut visit: impl FnMut(LayerFile<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let manifest = self.manifest_for(digest, arch, DEPTH)?.ok_or(Error::Unknown(*digest))?;
+        let (_, manifest) = self.find_manifest(digest, arch, DEPTH)?.ok_or(Error::Unknown(*digest))?;
         let mut above = Above::default();
         for layer in manifest.layers.iter().rev() {
             let mut here = Above::default();
@@ -53,8 +53,13 @@ impl Store {
         Ok(())
     }
 
-    /// The manifest below `digest` whose configuration is for `arch`.
-    fn manifest_for(&self, digest: &Digest, arch: Arch, depth: usize) -> Result<Option<Manifest>, Error> {
+    /// The manifest below `digest` whose configuration is for `arch`, with its own digest.
+    pub(crate) fn find_manifest(
+        &self,
+        digest: &Digest,
+        arch: Arch,
+        depth: usize,
+    ) -> Result<Option<(Digest, Manifest)>, Error> {
         let (Some(bytes), Some(depth)) = (self.read_document(digest)?, depth.checked_sub(1)) else {
             return Ok(None);
         };
@@ -63,11 +68,11 @@ impl Store {
                 let Some(config) = self.read_document(&manifest.config.digest)? else { return Ok(None) };
                 let config = document::parse::<document::Config>("config", &config).ok();
                 let fits = config.is_some_and(|it| it.os == "linux" && it.architecture == arch.debian());
-                Ok(fits.then_some(manifest))
+                Ok(fits.then_some((*digest, manifest)))
             }
             Document::Index(index) => {
                 for child in index.manifests {
-                    if let Some(found) = self.manifest_for(&child.digest, arch, depth)? {
+                    if let Some(found) = self.find_manifest(&child.digest, arch, depth)? {
                         return Ok(Some(found));
                     }
                 }

@@ -13,6 +13,7 @@ mod import;
 mod layers;
 mod name;
 mod registry;
+mod running;
 mod store;
 
 pub use assemble::{Content, ImageFile, ImageSpec};
@@ -22,4 +23,5 @@ pub use import::Imported;
 pub use layers::LayerFile;
 pub use name::Reference;
 pub use registry::router;
+pub use running::Running;
 pub use store::{Image, Store};

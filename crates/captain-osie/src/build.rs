@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::accounts::{Accounts, RootLogin};
 use crate::archive::{self, Format};
+use crate::containers::{self, Container};
 use crate::error::Error;
 use crate::image::Image;
 use crate::kernel_files::KernelFiles;
@@ -52,6 +53,7 @@ pub async fn build(
         out: out.to_owned(),
         manifest: empty_manifest(plan, options),
         lock: plan.lock.clone(),
+        cache: options.cache.clone(),
     };
     let steps = plan.steps.clone();
     blocking(progress, move |progress| runner.run(&steps, progress)).await
@@ -108,6 +110,7 @@ fn empty_manifest(plan: &Plan, options: &BuildOptions) -> Manifest {
         modules: Vec::new(),
         units: Vec::new(),
         overlay: Vec::new(),
+        containers: plan.lock.containers.clone(),
         outputs: Vec::new(),
     }
 }
@@ -118,6 +121,7 @@ struct Runner {
     out: PathBuf,
     manifest: Manifest,
     lock: Lock,
+    cache: PathBuf,
 }
 
 impl Runner {
@@ -142,6 +146,7 @@ impl Runner {
             Step::Skeleton => self.skeleton()?,
             Step::Overlay { source } => self.overlay(source)?,
             Step::SshKeys { keys } => self.ssh_keys(keys)?,
+            Step::Containers { containers } => self.containers(containers)?,
             Step::Accounts { root } => self.accounts(*root)?,
             Step::Certificates => self.certificates()?,
             Step::Units { services } => self.units(services)?,
@@ -240,6 +245,13 @@ impl Runner {
         let settings = "Include /etc/ssh/sshd_config.d/*.conf\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password\n";
         tree.write("etc/ssh/sshd_config", 0o644, settings, &from)?;
         Ok(String::new())
+    }
+
+    fn containers(&mut self, containers: &[Container]) -> Result<String, Error> {
+        for container in containers {
+            containers::add(container, &mut self.image, self.lock.arch, &self.cache)?;
+        }
+        Ok(format!("{} images", containers.len()))
     }
 
     fn accounts(&mut self, root: RootLogin) -> Result<String, Error> {

@@ -23,6 +23,7 @@ fn manifest() -> Manifest {
         modules: Vec::new(),
         units: Vec::new(),
         overlay: Vec::new(),
+        containers: Vec::new(),
         outputs: Vec::new(),
     }
 }
@@ -48,6 +49,7 @@ fn small(out: &Path) -> Manifest {
         out: out.to_owned(),
         manifest: manifest(),
         lock: crate::lock::testing::lock(),
+        cache: out.to_owned(),
     };
     let steps = [
         Step::Modules { wanted: vec!["virtio_net".to_owned()] },

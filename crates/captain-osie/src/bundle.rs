@@ -1,7 +1,7 @@
 //! A lock with all its inputs in one tar, for a place without a network.
 //!
-//! `lock.json` comes first, then `overlay/NUMBER/NAME/...`, `kernel/...` where that is no package, then
-//! `packages/FILE.deb`. Everything in it is checked
+//! `lock.json` comes first, then `overlay/NUMBER/NAME/...`, `kernel/...` where that is no package,
+//! `containers/DIGEST`, then `packages/FILE.deb`. Everything in it is checked
 //! against the lock on the way in, so a bundle is as trustworthy as its `lock.json`.
 
 use std::fs::{self, File};
@@ -14,6 +14,7 @@ use captain_model::{Artifact, Recipe};
 use tar::{EntryType, Header};
 
 use crate::build::{fetch, output};
+use crate::containers;
 use crate::error::Error;
 use crate::kernel_files::KernelFiles;
 use crate::lock::Lock;
@@ -28,6 +29,7 @@ const LOCK: &str = "lock.json";
 const OVERLAY: &str = "overlay";
 const PACKAGES: &str = "packages";
 const KERNEL: &str = "kernel";
+const CONTAINERS: &str = "containers";
 /// A lock is some 100 kB.
 const LARGEST_LOCK: u64 = 64 << 20;
 
@@ -53,10 +55,13 @@ pub async fn bundle(
         Some(path) => KernelFiles::find(path, plan.arch)?.parts()?,
         None => Vec::new(),
     };
+    let contents = containers::contents(&plan.lock, &options.cache)?;
+    let contents = contents.into_iter().map(|(digest, place)| (digest.hex(), place));
+    let parts: Vec<_> = below(KERNEL, kernel).chain(below(CONTAINERS, contents)).collect();
     let (lock, file) = (plan.lock.clone(), file.to_owned());
     blocking(progress, move |progress| {
         let task = progress.begin(&format!("write {}", file.display()), None);
-        let artifact = write_file(&lock, &overlays, &kernel, &fetched, &file)?;
+        let artifact = write_file(&lock, &overlays, &parts, &fetched, &file)?;
         task.done(&format!("{:.1} MB", artifact.size as f64 / 1e6));
         Ok(artifact)
     })
@@ -64,12 +69,21 @@ pub async fn bundle(
 }
 
 type Overlays = [(String, Vec<OverlayFile>)];
+/// Paths in the bundle, and the files that go there.
 type Parts = [(String, PathBuf)];
+
+/// The same files in a folder of the bundle.
+fn below(
+    folder: &str,
+    files: impl IntoIterator<Item = (String, PathBuf)>,
+) -> impl Iterator<Item = (String, PathBuf)> {
+    files.into_iter().map(move |(path, place)| (format!("{folder}/{path}"), place))
+}
 
 fn write_file(
     lock: &Lock,
     overlays: &Overlays,
-    kernel: &Parts,
+    parts: &Parts,
     debs: &[Fetched],
     file: &Path,
 ) -> Result<Artifact, Error> {
@@ -79,7 +93,7 @@ fn write_file(
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     output(folder, &name, |out| {
         let mut tar = tar::Builder::new(out);
-        write(lock, overlays, kernel, debs, &mut tar)?;
+        write(lock, overlays, parts, debs, &mut tar)?;
         tar.into_inner().map_err(Error::io(file))
     })
 }
@@ -87,7 +101,7 @@ fn write_file(
 fn write<W: Write>(
     lock: &Lock,
     overlays: &Overlays,
-    kernel: &Parts,
+    parts: &Parts,
     debs: &[Fetched],
     tar: &mut tar::Builder<W>,
 ) -> Result<(), Error> {
@@ -118,10 +132,10 @@ fn write<W: Write>(
             }
         }
     }
-    for (path, place) in kernel {
+    for (path, place) in parts {
         let mut file = File::open(place).map_err(Error::io(place))?;
         let size = file.metadata().map_err(Error::io(place))?.len();
-        add(header(EntryType::Regular, 0o644, size), &format!("{KERNEL}/{path}"), &mut file)?;
+        add(header(EntryType::Regular, 0o644, size), path, &mut file)?;
     }
     for deb in debs {
         let mut file = File::open(&deb.path).map_err(Error::io(&deb.path))?;
@@ -203,6 +217,7 @@ impl Reader<'_> {
         if let Some(package) = missing.first() {
             return Err(self.wrong(format!("it lacks {}, which its lock names", package.file_name())));
         }
+        containers::contents(&lock, self.cache).map_err(|error| self.wrong(error))?;
         self.unbundled(lock, &place)
     }
 
@@ -219,6 +234,9 @@ impl Reader<'_> {
         }
         if path.starts_with(OVERLAY) || path.starts_with(KERNEL) {
             return self.loose_file(&mut entry, place, &path);
+        }
+        if let Ok(name) = path.strip_prefix(CONTAINERS) {
+            return containers::take_in(&name.to_string_lossy(), &mut entry, self.cache);
         }
         let name = path.strip_prefix(PACKAGES).ok().and_then(Path::to_str);
         let at = missing.iter().position(|package| Some(package.file_name()) == name);

@@ -132,12 +132,13 @@ async fn a_kernel_that_is_no_package_travels_with_the_bundle_and_must_be_the_one
     let found = KernelFiles::find(&mine, lock.arch).unwrap();
     lock.local_kernel = Some(found.sums().unwrap());
     let (tar, there) = (folder.path().join("site.tar"), folder.path().join("there"));
-    write_file(&lock, &overlays, &found.parts().unwrap(), &debs, &tar).unwrap();
+    let parts: Vec<_> = below(KERNEL, found.parts().unwrap()).collect();
+    write_file(&lock, &overlays, &parts, &debs, &tar).unwrap();
     let got = unbundle(&tar, &there, &NoProgress).await.unwrap();
     let again = KernelFiles::find(&got.kernel_dir.unwrap(), lock.arch).unwrap();
     assert_eq!(Some(again.sums().unwrap()), lock.local_kernel);
     fs::write(mine.join("modules/kernel/x.ko"), "y").unwrap();
-    write_file(&lock, &overlays, &found.parts().unwrap(), &debs, &tar).unwrap();
+    write_file(&lock, &overlays, &parts, &debs, &tar).unwrap();
     let error = unbundle(&tar, &there, &NoProgress).await.unwrap_err().to_string();
     assert!(error.contains("its kernel is not the one"), "{error}");
 }

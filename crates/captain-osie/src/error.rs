@@ -105,6 +105,17 @@ pub enum Error {
         /// Where it should have been.
         url: String,
     },
+    /// A container image of the recipe cannot go into the OSIE.
+    #[error("container `{name}`: {why}")]
+    Container {
+        /// What the recipe calls it.
+        name: String,
+        /// Why, and the way out.
+        why: String,
+    },
+    /// The store of container images.
+    #[error(transparent)]
+    Image(#[from] captain_oci::Error),
     /// zstd's level is out of range.
     #[error("level {0} is not between 1 and 22")]
     Level(i32),

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::build::json;
 use crate::builder::Builder;
+use crate::containers::{self, Container};
 use crate::error::Error;
 use crate::kernel_files::{self, KernelFiles, LocalKernel};
 use crate::kernel_inputs::KernelInputs;
@@ -60,6 +61,9 @@ pub struct Lock {
     pub packages: Vec<PackageRef>,
     /// Files of overlays, in the order in which they are laid.
     pub overlay: Vec<Laid>,
+    /// Container images, in the recipe's order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<Container>,
 }
 
 /// Asks the archive which packages `recipe` comes to today. Writes nothing but the archive's indices in the cache.
@@ -86,6 +90,7 @@ pub async fn lock(recipe: &Recipe, options: &BuildOptions, progress: &dyn Progre
         loader: loaders::in_archive(&archive)?,
         packages: resolution.selected().map(PackageRef::of_selected).collect(),
         overlay: overlay(recipe, options)?,
+        containers: containers::lock(recipe, options)?,
     })
 }
 
@@ -95,7 +100,8 @@ fn placeless(recipe: &Recipe) -> Recipe {
         KernelSource::Path(_) => KernelSource::Path(PathBuf::new()),
         kernel => kernel.clone(),
     };
-    Recipe { mirror: None, keyring: None, overlay: Vec::new(), kernel, ..recipe.clone() }
+    let containers = recipe.containers.iter().map(|source| containers::placeless(source)).collect();
+    Recipe { mirror: None, keyring: None, overlay: Vec::new(), containers, kernel, ..recipe.clone() }
 }
 
 fn sum(recipe: &Recipe, options: &BuildOptions) -> Result<Sha256, Error> {
@@ -186,6 +192,8 @@ impl Lock {
         changes.overlay = overlay_changes(&old.overlay, &self.overlay);
         let other = self.builder.as_ref().filter(|builder| !old.is_by(builder));
         changes.builder = other.map(|builder| (old.builder.clone(), builder.clone()));
+        let is_new = |container: &&Container| !old.containers.contains(container);
+        changes.containers = self.containers.iter().filter(is_new).cloned().collect();
         changes
     }
 }
@@ -215,6 +223,8 @@ pub struct Changes {
     pub overlay: Vec<String>,
     /// The builder before and the one now, where they make different images of the same inputs.
     pub builder: Option<(Option<Builder>, Builder)>,
+    /// Container images that are new or of another digest.
+    pub containers: Vec<Container>,
 }
 
 impl Changes {
@@ -236,6 +246,9 @@ impl fmt::Display for Changes {
         for (was, is) in &self.replaced {
             let more = kb(is.size) - kb(was.size);
             writeln!(f, "  ~ {} {} -> {} ({more:+.1} kB)", is.name, was.version, is.version)?;
+        }
+        for container in &self.containers {
+            writeln!(f, "  ~ container {} {}", container.source, container.digest)?;
         }
         self.overlay.iter().try_for_each(|path| writeln!(f, "  ~ /{path} (overlay)"))?;
         let Some((was, is)) = &self.builder else { return Ok(()) };
@@ -349,6 +362,7 @@ pub(crate) mod testing {
             loader: Some(package("ipxe", "1")),
             packages: vec![package("bash", "5"), package("linux-image-6", "6")],
             overlay: Vec::new(),
+            containers: Vec::new(),
         }
     }
 }

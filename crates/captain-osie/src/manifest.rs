@@ -4,6 +4,7 @@ use captain_debian::{Item, Mirrors, Package, Selected, Sha256, Why};
 use captain_model::{Arch, Artifact};
 use serde::{Deserialize, Serialize};
 
+use crate::containers::Container;
 use crate::kernel_files::LocalKernel;
 use crate::overlay::Laid;
 
@@ -37,6 +38,9 @@ pub struct Manifest {
     pub units: Vec<String>,
     /// Files of overlays, in the order in which they were laid.
     pub overlay: Vec<Laid>,
+    /// Container images, each run by a unit.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<Container>,
     /// The kernel and the initramfs.
     pub outputs: Vec<Artifact>,
 }

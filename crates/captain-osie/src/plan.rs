@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::accounts::RootLogin;
 use crate::builder::Builder;
+use crate::containers::Container;
 use crate::error::Error;
 use crate::kernel_files::{self, KernelFiles, LocalKernel};
 use crate::lists::Packages;
@@ -85,6 +86,11 @@ pub enum Step {
     SshKeys {
         /// Lines of `authorized_keys`.
         keys: Vec<String>,
+    },
+    /// Put container images into the tree, each with a unit that runs it.
+    Containers {
+        /// Which.
+        containers: Vec<Container>,
     },
     /// `/etc/passwd` and its kin, from the packages' sysusers.d.
     Accounts {
@@ -164,15 +170,9 @@ pub(crate) fn overlay(recipe: &Recipe, options: &BuildOptions) -> Result<Vec<Lai
     Ok(laid)
 }
 
-/// What this builder does not do yet.
+/// Whether `recipe` can be built as it stands.
 pub fn check(recipe: &Recipe) -> Result<(), Error> {
     let unsupported = |what: String| Err(Error::Unsupported { what });
-    if let Some(image) = recipe.containers.first() {
-        return unsupported(format!(
-            "osie `{}`: containers ({image}) cannot be put into an image yet: leave `containers` out",
-            recipe.name
-        ));
-    }
     match recipe.overlay.iter().find(|folder| !folder.is_dir()) {
         Some(folder) => {
             unsupported(format!("osie `{}`: overlay {} is not a folder", recipe.name, folder.display()))
@@ -253,6 +253,10 @@ fn steps(recipe: &Recipe, options: &BuildOptions, lock: &Lock) -> Vec<Step> {
         steps.push(Step::SshKeys { keys: recipe.ssh_authorized_keys.clone() });
         services.push("ssh.service".to_owned());
     }
+    if !lock.containers.is_empty() {
+        services.extend(lock.containers.iter().map(Container::unit));
+        steps.push(Step::Containers { containers: lock.containers.clone() });
+    }
     let debug = options.is_debug(recipe);
     if debug {
         services.push("captain-shell.service".to_owned());
@@ -318,6 +322,10 @@ impl fmt::Display for Step {
                 write!(f, "lay {} over it", folder.display())
             }
             Self::SshKeys { keys } => write!(f, "let {} keys log in by SSH", keys.len()),
+            Self::Containers { containers } => {
+                let names: Vec<_> = containers.iter().map(|container| container.source.as_str()).collect();
+                write!(f, "put in containers: {}", names.join(", "))
+            }
             Self::Accounts { root: RootLogin::Locked } => {
                 f.write_str("make users and groups; root is locked")
             }

@@ -123,6 +123,15 @@ impl Tree {
         self.insert(path, Entry::new(Node::Directory, mode, from))
     }
 
+    /// Lays all of `other` below `path`, as it is: its links keep leading within it once it is somebody's root.
+    pub(crate) fn graft(&mut self, path: &str, other: Self, from: &Arc<str>) -> Result<(), Error> {
+        self.folder(path, 0o755, from)?;
+        let root = self.resolve(path, true).unwrap_or_default();
+        self.entries
+            .extend(other.entries.into_iter().map(|(below, entry)| (format!("{root}/{below}"), entry)));
+        Ok(())
+    }
+
     /// What lies at `path` itself; links above it are followed.
     pub(crate) fn get(&self, path: &str) -> Option<&Entry> {
         let place = self.resolve(path, false)?;
