@@ -1,6 +1,7 @@
 //! Helpers shared by the tests of the whole house: the real daemon, in private network namespaces.
 
 pub mod dhcp;
+pub mod kernel;
 pub mod mirror;
 
 use std::path::{Path, PathBuf};

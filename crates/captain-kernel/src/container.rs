@@ -1,16 +1,20 @@
 //! Compiling in a container, over Docker's API: files are copied in and out, nothing of this machine is mounted and
-//! there is no network inside.
+//! there is no network inside. A container lives as long as our connection to its standard input: however captaind
+//! ends, the engine then ends the container and removes it.
 
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 
 use bollard::container::LogOutput;
+use bollard::errors::Error as Refusal;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, DownloadFromContainerOptionsBuilder,
-    RemoveContainerOptionsBuilder, StartContainerOptions, UploadToContainerOptionsBuilder,
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, CreateImageOptionsBuilder,
+    DownloadFromContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
+    UploadToContainerOptionsBuilder,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
@@ -30,6 +34,8 @@ const END: [u8; 1024] = [0; 1024];
 pub(crate) struct Container {
     engine: Engine,
     name: String,
+    /// Its first process reads this and ends when nobody holds it any more.
+    life: Pin<Box<dyn tokio::io::AsyncWrite + Send>>,
     /// For what passes between here and there.
     scratch: PathBuf,
 }
@@ -49,44 +55,34 @@ pub(crate) async fn import(engine: &Engine, repository: &str, tag: &str, layer: 
 }
 
 impl Container {
-    /// Starts a container of `image` that does nothing. One of the same name is what an interrupted build left.
+    /// Starts a container of `image` that only waits for us to go.
     pub(crate) async fn start(
         engine: Engine,
         image: &str,
         name: &str,
         scratch: &Path,
     ) -> Result<Self, Error> {
-        let container = Self { engine, name: name.to_owned(), scratch: scratch.to_owned() };
-        let _ = container.remove().await;
-        let (docker, engine) = (&container.engine.docker, &container.engine);
+        let docker = &engine.docker;
         let options = CreateContainerOptionsBuilder::default().name(name).build();
-        let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
-            cmd: Some(["sleep", "infinity"].map(str::to_owned).to_vec()),
-            env: Some(vec![
-                format!("WORK={WORK}"),
-                "LC_ALL=C".to_owned(),
-                "PATH=/usr/sbin:/usr/bin".to_owned(),
-            ]),
-            network_disabled: Some(true),
-            host_config: Some(HostConfig { network_mode: Some("none".to_owned()), ..HostConfig::default() }),
-            ..ContainerCreateBody::default()
+        let made = docker.create_container(Some(options), description(image)).await;
+        made.map_err(engine.refuses(format!("make a container of {image}")))?;
+        let life = AttachContainerOptionsBuilder::default().stdin(true).stream(true).build();
+        let started = async {
+            let attached = docker.attach_container(name, Some(life)).await?;
+            docker.start_container(name, None::<StartContainerOptions>).await?;
+            Ok(attached.input)
         };
-        docker
-            .create_container(Some(options), body)
-            .await
-            .map_err(engine.refuses(format!("make a container of {image}")))?;
-        let started = docker.start_container(name, None::<StartContainerOptions>).await;
-        started.map_err(engine.refuses(format!("start container {name}")))?;
-        Ok(container)
+        match started.await.map_err(engine.refuses(format!("start container {name}"))) {
+            Ok(life) => Ok(Self { engine, name: name.to_owned(), life, scratch: scratch.to_owned() }),
+            Err(refused) => {
+                // What never ran does not end by itself. Where the engine is gone, there is nothing to do about it.
+                let _ = remove(&engine, name).await;
+                Err(refused)
+            }
+        }
     }
 
-    async fn remove(&self) -> Result<(), bollard::errors::Error> {
-        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        self.engine.docker.remove_container(&self.name, Some(options)).await
-    }
-
-    fn download(&self, path: &str) -> impl Stream<Item = Result<Bytes, bollard::errors::Error>> {
+    fn download(&self, path: &str) -> impl Stream<Item = Result<Bytes, Refusal>> {
         let options = DownloadFromContainerOptionsBuilder::default().path(&format!("{WORK}/{path}")).build();
         self.engine.docker.download_from_container(&self.name, Some(options))
     }
@@ -163,7 +159,39 @@ impl Bench for Container {
     }
 
     async fn close(self) -> Result<(), Error> {
-        self.remove().await.map_err(self.engine.refuses(format!("remove container {}", self.name)))
+        let removed = remove(&self.engine, &self.name).await;
+        drop(self.life);
+        removed.map_err(self.engine.refuses(format!("remove container {}", self.name)))
+    }
+}
+
+/// A container of `image` without a network, which the engine removes when its standard input is closed.
+fn description(image: &str) -> ContainerCreateBody {
+    let work = format!("WORK={WORK}");
+    let environment = [work.as_str(), "LC_ALL=C", "PATH=/usr/sbin:/usr/bin"];
+    ContainerCreateBody {
+        image: Some(image.to_owned()),
+        cmd: Some(vec!["cat".to_owned()]),
+        attach_stdin: Some(true),
+        open_stdin: Some(true),
+        stdin_once: Some(true),
+        env: Some(environment.map(str::to_owned).to_vec()),
+        network_disabled: Some(true),
+        host_config: Some(HostConfig {
+            network_mode: Some("none".to_owned()),
+            auto_remove: Some(true),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+/// Removes a container, running or not; one that is gone or on its way is no error.
+async fn remove(engine: &Engine, name: &str) -> Result<(), Refusal> {
+    let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+    match engine.docker.remove_container(name, Some(options)).await {
+        Err(Refusal::DockerResponseServerError { status_code: 404 | 409, .. }) => Ok(()),
+        removed => removed,
     }
 }
 

@@ -21,15 +21,18 @@ pub enum Error {
     },
     /// Nothing answers where a container engine should be.
     #[error(
-        "no container engine answers (tried {}): start Docker or Podman, say by DOCKER_HOST where it listens, or \
-         build the kernel on this machine with --builder host", tried.join("; ")
+        "no container engine can be used (tried {}): start one (systemctl start docker, or podman system service), \
+         say by DOCKER_HOST where it listens, or build the kernel on this machine with --builder host",
+        tried.join("; ")
     )]
     NoEngine {
         /// Each socket, and why it was no use.
         tried: Vec<String>,
     },
     /// The engine is there and refuses something.
-    #[error("the container engine at {socket} cannot {what}: {why}")]
+    #[error(
+        "the container engine at {socket} cannot {what}: {why}; its log says more, and --builder host does without it"
+    )]
     Engine {
         /// Its socket.
         socket: String,
@@ -55,9 +58,12 @@ pub enum Error {
         why: String,
     },
     /// The sources do not know these options, or something that they depend on is off.
-    #[error("make olddefconfig did not keep {} option(s): {}", lost.len(), lost.join(", "))]
+    #[error(
+        "make olddefconfig did not keep {} option(s): {}; ask for what they depend on too, or no longer for them, in a \
+         copy of kernel-configs/ named with --kernel-configs", lost.len(), lost.join(", ")
+    )]
     Config {
-        /// Options as wanted, each with the fragment that asks for it.
+        /// Options as wanted, each with the fragment and line that asks for it and what became of it.
         lost: Vec<String>,
     },
     /// A stage failed.

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use captain_model::Arch;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use tokio::io::AsyncReadExt;
 use tokio::process::Command;
 
@@ -79,6 +81,18 @@ fn is_program(name: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
 }
 
+/// A shell and all that it started; they end when this is dropped before they have.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(id) = self.0.and_then(|id| i32::try_from(id).ok()) {
+            // Who is gone needs no signal.
+            let _ = killpg(Pid::from_raw(id), Signal::SIGKILL);
+        }
+    }
+}
+
 impl Host {
     /// An empty place to work in at `work`.
     pub(crate) fn open(work: &Path) -> Result<Self, Error> {
@@ -106,9 +120,10 @@ impl Bench for Host {
             .env("WORK", &self.work)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .kill_on_drop(true)
+            .process_group(0)
             .spawn()
             .map_err(Error::io("sh"))?;
+        let mut group = Group(child.id());
         let mut output = child.stdout.take();
         let mut buffer = vec![0; 1 << 16];
         while let Some(stream) = &mut output {
@@ -118,6 +133,7 @@ impl Bench for Host {
             }
         }
         let status = child.wait().await.map_err(Error::io("sh"))?;
+        group.0 = None;
         if status.success() { Ok(()) } else { Err(journal.failed(stage)) }
     }
 
@@ -160,5 +176,27 @@ mod tests {
         assert!(folder.path().join("to/a").is_file());
         host.close().await.unwrap();
         assert!(!folder.path().join("work").exists());
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_is_given_up_takes_everything_with_it_that_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::open(&folder.path().join("work")).unwrap();
+        let mut journal = Journal::create(&folder.path().join("log")).unwrap();
+        let (begun, late) = (host.work.join("begun"), host.work.join("late"));
+        let command = "cd \"$WORK\"; (touch begun; sleep 1; touch late) & wait".to_owned();
+        let stage = Stage { name: "try".to_owned(), command };
+        let compiling = host.run(&stage, &mut journal);
+        let given_up = async {
+            while !begun.exists() {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            done = compiling => panic!("it was to be given up: {done:?}"),
+            () = given_up => {}
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+        assert!(!late.exists());
     }
 }

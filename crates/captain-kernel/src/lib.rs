@@ -18,6 +18,7 @@ pub mod stages;
 
 use std::path::PathBuf;
 
+use captain_osie::Toolchain;
 use captain_osie::kernel_config::Configs;
 
 pub use error::Error;
@@ -34,11 +35,22 @@ pub enum Builder {
     Host,
 }
 
-/// What a user may choose; the default is the suite's `linux-source`, compiled in a container.
+impl Builder {
+    /// Where a kernel of this toolchain is compiled.
+    fn of(toolchain: &Toolchain) -> Self {
+        match toolchain {
+            Toolchain::Packages(_) => Self::Container,
+            Toolchain::Host(_) => Self::Host,
+        }
+    }
+}
+
+/// What a user may choose. Where that is nothing, the lock's choice stays; the first is the suite's `linux-source`,
+/// compiled in a container.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Where it is compiled.
-    pub builder: Builder,
+    pub builder: Option<Builder>,
     /// Folder or tarball with the sources, in place of Debian's package.
     pub source: Option<PathBuf>,
     /// Folder in place of captaind's own `kernel-configs/`.

@@ -42,17 +42,16 @@ pub async fn build(
     let target = folder(&options.cache, inputs);
     let above = options.cache.join("kernel");
     fs::create_dir_all(&above).map_err(Error::io(&above))?;
+    sweep(&above);
     let _turn = turn(&target.with_extension("lock")).await?;
     if target.is_dir() {
         progress.begin("build the kernel", None).done(&format!("it is in the cache: {}", target.display()));
         return Ok(target);
     }
-    let scratch = target.with_extension("work");
-    fresh(&scratch)?;
-    let job = Job { recipe, options, settings, inputs, progress, scratch: &scratch, target: &target };
-    let done = job.run().await;
-    fs::remove_dir_all(&scratch).map_err(Error::io(&scratch))?;
-    done.map(|()| target)
+    let scratch = Scratch::new(target.with_extension("work"))?;
+    let job = Job { recipe, options, settings, inputs, progress, scratch: &scratch.0, target: &target };
+    job.run().await?;
+    Ok(target)
 }
 
 /// Two builds of one kernel would work in one folder: the second waits, and finds the first one's.
@@ -66,11 +65,38 @@ async fn turn(path: &Path) -> Result<File, Error> {
     locked.await.map_err(|error| Error::io("kernel lock")(std::io::Error::other(error)))?
 }
 
-fn fresh(folder: &Path) -> Result<(), Error> {
-    if folder.exists() {
-        fs::remove_dir_all(folder).map_err(Error::io(folder))?;
+/// A folder for one build, which goes with this value: also where the build is given up half way.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(folder: PathBuf) -> Result<Self, Error> {
+        if folder.exists() {
+            fs::remove_dir_all(&folder).map_err(Error::io(&folder))?;
+        }
+        fs::create_dir_all(&folder).map_err(Error::io(&folder))?;
+        Ok(Self(folder))
     }
-    fs::create_dir_all(folder).map_err(Error::io(folder))
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be taken away now goes with the next build's sweep.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Takes away what builds that were killed have left of other kernels: whose turn is still taken works.
+fn sweep(above: &Path) {
+    for entry in fs::read_dir(above).into_iter().flatten().flatten() {
+        let folder = entry.path();
+        if folder.extension().is_none_or(|end| end != "work") {
+            continue;
+        }
+        let Ok(turn) = File::create(folder.with_extension("lock")) else { continue };
+        if turn.try_lock().is_ok() {
+            let _ = fs::remove_dir_all(&folder);
+        }
+    }
 }
 
 struct Job<'a> {
@@ -120,9 +146,9 @@ impl Job<'_> {
     }
 
     async fn stage(&self, bench: &impl Bench, stage: &Stage, journal: &mut Journal) -> Result<(), Error> {
-        let task = self.progress.begin(&stage.name, None);
+        journal.begin(self.progress.begin(&stage.name, None));
         let done = bench.run(stage, journal).await;
-        task.done(if done.is_ok() { "" } else { "failed" });
+        journal.end(if done.is_ok() { "" } else { "failed" });
         done
     }
 
@@ -140,7 +166,8 @@ impl Job<'_> {
             }
             (KernelSources::Given { name, .. }, None) => Err(Error::Source {
                 path: name.into(),
-                why: "the lock names it, and it is not in the cache: say with --kernel-src where it lies"
+                why: "the lock names it, and it is not in the cache: say with --kernel-src where it lies, or take \
+                      Debian's with --update"
                     .to_owned(),
             }),
         }
@@ -170,7 +197,9 @@ impl Job<'_> {
             task.done(&format!("{} packages", self.inputs.toolchain.packages().len()));
         }
         let key = self.inputs.key(stages::VERSION).to_string();
-        Container::start(engine, &name, &format!("captaind-kernel-{}", &key[..16]), self.scratch).await
+        // Users with a cache each may share an engine.
+        let container = format!("captaind-kernel-{}-{}", &key[..16], std::process::id());
+        Container::start(engine, &name, &container, self.scratch).await
     }
 }
 
@@ -185,4 +214,34 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Error> {
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| Error::io("a worker")(std::io::Error::other(error)))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_killed_build_left_goes_and_what_another_works_in_stays() {
+        let cache = tempfile::tempdir().unwrap();
+        for name in ["killed.work/out", "busy.work/out", "kernel/lib"] {
+            fs::create_dir_all(cache.path().join(name)).unwrap();
+        }
+        let busy = File::create(cache.path().join("busy.lock")).unwrap();
+        busy.lock().unwrap();
+        sweep(cache.path());
+        for (name, there) in [("killed.work", false), ("busy.work", true), ("kernel/lib", true)] {
+            assert_eq!(cache.path().join(name).exists(), there, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_scratch_folder_starts_empty_and_goes_with_its_build() {
+        let cache = tempfile::tempdir().unwrap();
+        let place = cache.path().join("x.work");
+        fs::create_dir_all(place.join("old")).unwrap();
+        let scratch = Scratch::new(place.clone()).unwrap();
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 0);
+        drop(scratch);
+        assert!(!place.exists());
+    }
 }

@@ -24,27 +24,36 @@ pub async fn pin(
     progress: &dyn Progress,
 ) -> Result<KernelInputs, Error> {
     let wanted = wanted(options, settings)?;
-    let kept_source = kept.and_then(|kept| match &kept.source {
-        KernelSources::Package(package) => Some(package.clone()),
-        KernelSources::Given { .. } => None,
-    });
+    let builder = settings.builder.or(kept.map(|kept| Builder::of(&kept.toolchain))).unwrap_or_default();
+    let kept_source = kept.map(|kept| kept.source.clone());
     let kept_tools = kept.map(|kept| kept.toolchain.packages()).filter(|packages| !packages.is_empty());
     let needs_source = settings.source.is_none() && kept_source.is_none();
-    let needs_tools = settings.builder == Builder::Container && kept_tools.is_none();
+    let needs_tools = builder == Builder::Container && kept_tools.is_none();
     let archive =
         if needs_source || needs_tools { Some(open(recipe, options, progress).await?) } else { None };
     let source = match (&settings.source, kept_source) {
         (Some(path), _) => source::given(path)?,
-        (None, Some(package)) => KernelSources::Package(package),
+        (None, Some(kept)) => kept,
         (None, None) => KernelSources::Package(in_archive(archive.as_ref())?),
     };
-    let toolchain = match (settings.builder, kept_tools) {
+    let config = Sha256::of(stages::config(&wanted).as_bytes());
+    let built = kept.map(|kept| KernelInputs { source: source.clone(), config, ..kept.clone() });
+    if let Some(built) =
+        built.filter(|built| is_built(options, built) && builder == Builder::of(&built.toolchain))
+    {
+        return Ok(built);
+    }
+    let toolchain = match (builder, kept_tools) {
         (Builder::Host, _) => Toolchain::Host(host::toolchain(options.arch).await?),
         (Builder::Container, Some(packages)) => Toolchain::Packages(packages.to_vec()),
         (Builder::Container, None) => Toolchain::Packages(tools(archive.as_ref(), options)?),
     };
-    let config = Sha256::of(stages::config(&wanted).as_bytes());
     Ok(KernelInputs { arch: options.arch, source, config, toolchain })
+}
+
+/// A kernel that is in the cache needs no compiler on this machine.
+fn is_built(options: &BuildOptions, inputs: &KernelInputs) -> bool {
+    crate::folder(&options.cache, inputs).is_dir()
 }
 
 /// The options that are asked for.

@@ -35,7 +35,7 @@ pub fn cross_prefix(host: Arch, arch: Arch) -> &'static str {
 
 /// The text of the `.config` that `make olddefconfig` starts from.
 pub fn config(wanted: &[Wanted]) -> String {
-    wanted.iter().map(Wanted::line).collect()
+    wanted.iter().map(Wanted::text).collect()
 }
 
 /// Unpack the sources and configure them; after these, `out/config` is the configuration to be checked.

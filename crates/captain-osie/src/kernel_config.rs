@@ -42,6 +42,8 @@ pub struct Wanted {
     pub want: Want,
     /// The fragment that asks for it.
     pub file: String,
+    /// Its line there, from 1.
+    pub line: usize,
 }
 
 /// Which demands count.
@@ -137,7 +139,8 @@ fn unite(one: &mut Wanted, other: Wanted) -> Result<(), Error> {
 /// The options of a fragment; other comments and blank lines are for people.
 fn options(file: &str, text: &str) -> Result<Vec<Wanted>, Error> {
     let mut all = Vec::new();
-    for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
+    let lines = (1..).zip(text.lines().map(str::trim_end));
+    for (number, line) in lines.filter(|(_, line)| !line.is_empty()) {
         let absent = line.strip_prefix("# ").and_then(|line| line.strip_suffix(" is not set"));
         let (name, want) = match (absent, line.split_once('=')) {
             (Some(name), _) => (name, Want::Absent),
@@ -145,19 +148,19 @@ fn options(file: &str, text: &str) -> Result<Vec<Wanted>, Error> {
             (None, Some((name, "y"))) => (name, Want::BuiltIn),
             (None, Some((name, "m"))) => (name, Want::Present),
             (None, Some((name, value))) => (name, Want::Value(value.to_owned())),
-            (None, None) => return Err(Error::malformed(file, format!("`{line}` is not an option"))),
+            (None, None) => (line, Want::Absent),
         };
-        if !name.starts_with("CONFIG_") {
-            return Err(Error::malformed(file, format!("`{line}` is not an option")));
+        if !name.starts_with("CONFIG_") || name == line {
+            return Err(Error::malformed(file, format!("line {number}: `{line}` is not an option")));
         }
-        all.push(Wanted { name: name.to_owned(), want, file: file.to_owned() });
+        all.push(Wanted { name: name.to_owned(), want, file: file.to_owned(), line: number });
     }
     Ok(all)
 }
 
 impl Wanted {
     /// The line of a `.config` that asks for it.
-    pub fn line(&self) -> String {
+    pub fn text(&self) -> String {
         match &self.want {
             Want::Absent => format!("# {} is not set\n", self.name),
             Want::Present => format!("{}=m\n", self.name),
@@ -176,12 +179,18 @@ impl Wanted {
     }
 }
 
-/// Those of `wanted` that the configuration `config` does not meet, each with the fragment that asks for it:
-/// `CONFIG_OVERLAY_FS (container-runtime.config)`.
+/// Those of `wanted` that the configuration `config` does not meet, each with the line that asks for it and what it
+/// is: `CONFIG_OVERLAY_FS=m (container-runtime.config:25) is not set`.
 pub fn unmet(wanted: &[Wanted], config: &str) -> Vec<String> {
     let config: HashMap<_, _> = config.lines().filter_map(|line| line.split_once('=')).collect();
-    let lacking = wanted.iter().filter(|wanted| !wanted.is_met(config.get(wanted.name.as_str()).copied()));
-    lacking.map(|wanted| format!("{} ({})", wanted.line().trim_end(), wanted.file)).collect()
+    let lack = |wanted: &Wanted| {
+        let value = config.get(wanted.name.as_str()).copied();
+        let text = wanted.text();
+        let place = format!("{} ({}:{})", text.trim_end(), wanted.file, wanted.line);
+        (!wanted.is_met(value))
+            .then(|| value.map_or(format!("{place} is not set"), |v| format!("{place} is {v}")))
+    };
+    wanted.iter().filter_map(lack).collect()
 }
 
 /// Holds the kernel's configuration (`boot/config-VERSION`) against the fragments.
@@ -220,8 +229,16 @@ mod tests {
             .replace("CONFIG_OVERLAY_FS=m", "# CONFIG_OVERLAY_FS is not set")
             .replace("CONFIG_RD_ZSTD=y", "CONFIG_RD_ZSTD=m");
         let told = check("6.12-custom", &config, Demand::Running).unwrap_err().to_string();
-        assert!(told.contains("CONFIG_OVERLAY_FS=m (container-runtime.config)"), "{told}");
-        assert!(told.contains("CONFIG_RD_ZSTD=y (netboot.config)"), "{told}");
+        let at = |file: &str, option: &str| {
+            let configs = Configs::embedded();
+            let (_, text) = configs.fragments().find(|(name, _)| *name == file).unwrap();
+            text.lines().position(|line| line == option).unwrap() + 1
+        };
+        let line = at("container-runtime.config", "CONFIG_OVERLAY_FS=m");
+        let overlay = format!("CONFIG_OVERLAY_FS=m (container-runtime.config:{line}) is not set");
+        assert!(told.contains(&overlay), "{told}");
+        let line = at("netboot.config", "CONFIG_RD_ZSTD=y");
+        assert!(told.contains(&format!("CONFIG_RD_ZSTD=y (netboot.config:{line}) is m")), "{told}");
         assert!(told.contains("6.12-custom"), "{told}");
     }
 
@@ -243,7 +260,7 @@ mod tests {
             assert_eq!(want("CONFIG_LOCALVERSION"), Some(Want::Value("\"-captaind\"".to_owned())));
             assert_eq!(want("CONFIG_KVM_GUEST").is_some(), arch == Arch::Amd64);
             assert_eq!(want("CONFIG_EFI_ZBOOT").is_some(), arch == Arch::Arm64);
-            let text: String = merged.iter().map(Wanted::line).collect();
+            let text: String = merged.iter().map(Wanted::text).collect();
             assert_eq!(unmet(&merged, &text), Vec::<String>::new());
         }
     }

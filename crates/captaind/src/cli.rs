@@ -151,10 +151,10 @@ pub(crate) struct RecipeArgs {
     /// Kernel: debian, source, or a vmlinuz (or a folder with it) and its modules [default: what the recipe says]
     #[arg(long, value_name = "debian|source|PATH", env = "CAPTAIND_KERNEL")]
     pub(crate) kernel: Option<String>,
-    /// Where a kernel from source is compiled
-    #[arg(long, value_enum, env = "CAPTAIND_BUILDER", default_value = "container")]
-    pub(crate) builder: BuilderName,
-    /// Sources of that kernel: a folder or a tarball [default: the suite's linux-source package]
+    /// Where a kernel from source is compiled [default: as locked, else container]
+    #[arg(long, value_enum, env = "CAPTAIND_BUILDER")]
+    pub(crate) builder: Option<BuilderName>,
+    /// Sources of that kernel: a folder or a tarball [default: as locked, else the suite's linux-source package]
     #[arg(long, value_name = "PATH", env = "CAPTAIND_KERNEL_SRC")]
     pub(crate) kernel_src: Option<PathBuf>,
     /// Options of that kernel: a folder with *.config files in place of captaind's own

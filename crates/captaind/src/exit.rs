@@ -31,6 +31,11 @@ impl Failure {
         Self { code: 77, message: error.to_string() }
     }
 
+    /// 130 or 143, as a shell says it: Ctrl-C or SIGTERM ended the work.
+    pub(crate) fn interrupted(signal: u8) -> Self {
+        Self { code: 128 + signal, message: "interrupted".to_owned() }
+    }
+
     /// The failure has been told already (as JSON, say): only the exit code is left.
     pub(crate) fn told() -> Self {
         Self { code: 1, message: String::new() }

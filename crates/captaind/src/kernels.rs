@@ -11,10 +11,10 @@ use crate::osies::{self, Wish};
 
 /// What the command line says about building kernels.
 pub(crate) fn settings(args: &RecipeArgs) -> Settings {
-    let builder = match args.builder {
+    let builder = args.builder.map(|name| match name {
         BuilderName::Container => captain_kernel::Builder::Container,
         BuilderName::Host => captain_kernel::Builder::Host,
-    };
+    });
     Settings { builder, source: args.kernel_src.clone(), configs: args.kernel_configs.clone() }
 }
 

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use nix::sys::signal::{SigHandler, Signal, signal};
+use tokio::signal::unix::SignalKind;
 
 use cli::{Cli, Command};
 use exit::Failure;
@@ -47,7 +48,7 @@ fn run(command: Command) -> Result<(), Failure> {
         // still has one thread.
         Command::Lab(args) => commands::lab::run(&args),
         Command::Serve(args) => commands::serve::run(&args),
-        Command::Build(args) => wait(commands::build::build(&args)),
+        Command::Build(args) => wait_or_stop(commands::build::build(&args)),
         Command::Plan(args) => wait(commands::build::plan(&args)),
         Command::Check(args) => commands::check::run(&args),
         Command::Explain(args) => commands::explain::run(&args),
@@ -84,4 +85,20 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 fn wait(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     runtime()?.block_on(work)
+}
+
+/// As [`wait`] for work that leaves things half done: a signal drops it, and what it holds cleans up behind it.
+fn wait_or_stop(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let done = runtime.block_on(async {
+        let mut terminate = tokio::signal::unix::signal(SignalKind::terminate())?;
+        tokio::select! {
+            done = work => done,
+            asked = tokio::signal::ctrl_c() => asked.map_err(Failure::from).and(Err(Failure::interrupted(2))),
+            _ = terminate.recv() => Err(Failure::interrupted(15)),
+        }
+    });
+    // Threads that still unpack or compress do not end by themselves.
+    runtime.shutdown_background();
+    done
 }

@@ -15,7 +15,10 @@ pub(crate) fn for_stderr() -> Box<dyn Progress> {
 
 struct Bars(MultiProgress);
 
-struct Bar(ProgressBar);
+struct Bar {
+    bar: ProgressBar,
+    task: String,
+}
 
 impl Progress for Bars {
     fn begin(&self, task: &str, total: Option<u64>) -> Box<dyn Task> {
@@ -23,7 +26,7 @@ impl Progress for Bars {
         bar.set_style(style(total.is_some()));
         bar.set_message(task.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
-        Box::new(Bar(bar))
+        Box::new(Bar { bar, task: task.to_owned() })
     }
 }
 
@@ -35,13 +38,17 @@ fn style(bounded: bool) -> ProgressStyle {
 
 impl Task for Bar {
     fn advance(&self, by: u64) {
-        self.0.inc(by);
+        self.bar.inc(by);
+    }
+
+    fn at(&self, place: &str) {
+        self.bar.set_message(format!("{}: {place}", self.task));
     }
 
     fn done(&self, note: &str) {
-        let task = self.0.message();
-        self.0.set_style(style(false));
-        self.0.finish_with_message(if note.is_empty() { task } else { format!("{task}: {note}") });
+        let task = &self.task;
+        self.bar.set_style(style(false));
+        self.bar.finish_with_message(if note.is_empty() { task.clone() } else { format!("{task}: {note}") });
     }
 }
 
@@ -57,6 +64,8 @@ struct Line {
 
 /// How often a task without a terminal says how far it is.
 const EVERY: Duration = Duration::from_secs(5);
+/// How often one of those that take many minutes says where it is.
+const SELDOM: Duration = Duration::from_secs(30);
 
 impl Progress for Lines {
     fn begin(&self, task: &str, total: Option<u64>) -> Box<dyn Task> {
@@ -82,6 +91,15 @@ impl Task for Line {
         if told.elapsed() >= EVERY {
             *told = Instant::now();
             eprintln!("{}: {} %", self.task, done.saturating_mul(100) / total);
+        }
+    }
+
+    fn at(&self, place: &str) {
+        if let Ok(mut told) = self.told.try_lock()
+            && told.elapsed() >= SELDOM
+        {
+            *told = Instant::now();
+            eprintln!("{}: {place}", self.task);
         }
     }
 

@@ -77,15 +77,19 @@ fn run(chore: Chore) -> Result<()> {
 }
 
 fn kernel() -> Result<()> {
-    packages::ensure(&[packages::LAB, packages::ENGINE], true)?;
+    packages::ensure(&[packages::LAB, packages::COMPILER, packages::ENGINE], true)?;
     cargo(&["build", "--package", "captaind", "--locked"], &[])?;
-    let tests = ["test", "--package", "captain-tests", "--test", "kernel", "--locked", "--"];
+    let files = ["--test", "kernel", "--test", "kernel_faults"];
+    let tests = [&["test", "--package", "captain-tests", "--locked"][..], &files, &["--"]].concat();
     let tests = [&tests[..], &["--ignored", "--nocapture", "--test-threads=1"]].concat();
     cargo(&tests, &[("CAPTAIND_TEST_VMS", "1")])
 }
 
 fn test(args: &TestArgs) -> Result<()> {
-    packages::ensure(&[packages::LAB, packages::ARM64, packages::PEERS], !args.no_install)?;
+    packages::ensure(
+        &[packages::LAB, packages::ARM64, packages::PEERS, packages::COMPILER],
+        !args.no_install,
+    )?;
     cargo(&["fmt", "--all", "--check"], &[])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"], &[])?;
     run::deny()?;

@@ -36,6 +36,17 @@ pub(crate) const PEERS: &[Needed] = &[
     ("/usr/bin/tftp", "tftp-hpa"),
 ];
 
+/// What compiles a kernel with `--builder host`.
+pub(crate) const COMPILER: &[Needed] = &[
+    ("/usr/bin/make", "make"),
+    ("/usr/bin/gcc", "gcc"),
+    ("/usr/bin/bc", "bc"),
+    ("/usr/bin/flex", "flex"),
+    ("/usr/bin/bison", "bison"),
+    ("/usr/bin/zstd", "zstd"),
+    ("/usr/include/libelf.h", "libelf-dev"),
+];
+
 /// The container engine that `cargo xtask kernel` starts.
 pub(crate) const ENGINE: &[Needed] = &[("/usr/sbin/dockerd", "docker.io")];
 
