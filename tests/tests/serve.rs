@@ -204,3 +204,107 @@ registry_password_file = "pass"
         assert!(out.stdout.contains(part), "{part} is missing in {}", out.stdout);
     }
 }
+
+/// A mirror that takes connections and never answers, so that what is fetched from it stays on its way.
+const SILENT_MIRROR: &str = r#"
+cat >captaind.toml <<'TOML'
+[dhcp]
+mode = "dynamic"
+[osie]
+mirror = "http://127.0.0.1:8000/debian"
+TOML
+busybox nc -ll -p 8000 -e sleep 1000 & mirror=$!
+"#;
+
+#[test]
+fn while_its_osie_is_being_built_it_serves_says_so_takes_a_hangup_and_stops_when_told() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        r#"{NETWORK}{SILENT_MIRROR}
+        "$CAPTAIND" serve -c captaind.toml --state-dir state --cache-dir empty >serve.log 2>&1 & server=$!
+        for _ in $(seq 100); do curl -fsS -m 2 -o /dev/null http://192.168.50.1:7080/healthz 2>/dev/null && break; sleep 0.1; done
+        curl -s -m 5 http://192.168.50.1:7080/readyz | head -1
+        printf '[[machine]]\nmac = "52:54:00:00:00:07"\nnetboot = false\n' >>captaind.toml
+        curl -s -m 5 http://192.168.50.1:7080/ipxe/script/52-54-00-00-00-07/auto.ipxe | grep -c 'asking again'
+        kill -HUP $server
+        for _ in $(seq 50); do grep -q 'read anew' serve.log && break; sleep 0.1; done
+        curl -s -m 5 http://192.168.50.1:7080/ipxe/script/52-54-00-00-00-07/auto.ipxe | grep -c 'does not netboot'
+        curl -s -m 5 tftp://192.168.50.1/undionly.kpxe -o /dev/null || echo "tftp answers"
+        kill $server; wait $server
+        kill $mirror
+        "#
+    );
+    let out = in_namespace(folder.path(), 60, &script).expect_code(0);
+    let said: Vec<&str> = out.stdout.lines().collect();
+    assert_eq!(said, ["boot loaders are being fetched", "1", "1", "tftp answers"], "{}", out.stderr);
+}
+
+#[test]
+fn what_cannot_be_made_and_is_needed_ends_it_with_the_reason() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let script = format!(
+        r#"{NETWORK}{SILENT_MIRROR}
+        kill $mirror; wait $mirror || true
+        exec "$CAPTAIND" serve -c captaind.toml --state-dir state --cache-dir empty
+        "#
+    );
+    let out = in_namespace(folder.path(), 60, &script).expect_code(69);
+    assert!(out.stderr.contains("127.0.0.1:8000"), "{}", out.stderr);
+}
+
+#[test]
+fn what_cannot_be_made_anew_is_served_as_it_was() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_config(folder.path(), "");
+    let script = format!(
+        r#"{NETWORK}{SILENT_MIRROR}
+        kill $mirror; wait $mirror || true
+        sed -i '1i [server]\nloaders = "loaders"' captaind.toml
+        mkdir -p old/osie; cp -r osie old/osie/default
+        "$CAPTAIND" serve -c captaind.toml --state-dir state --cache-dir old >serve.log 2>&1 & server=$!
+        wait_ready
+        grep -c 'machines go on with what was made before: cannot download' serve.log
+        curl -fsSI http://192.168.50.1:7080/osie/default/vmlinuz-x86_64 | head -1 | tr -d '\r'
+        kill $server; wait $server
+        "#
+    );
+    let out = in_namespace(folder.path(), 60, &script).expect_code(0);
+    assert_eq!(out.stdout.lines().collect::<Vec<_>>(), ["1", "HTTP/1.1 200 OK"], "{}", out.stderr);
+}
+
+#[test]
+fn on_one_wire_nobody_reads_the_password_of_another_machine_whoever_gives_the_addresses() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let more = r#"
+[dhcp]
+mode = "auto-proxy"
+[[machine]]
+mac = "52:54:00:00:00:07"
+[machine.agent]
+registry_password_file = "pass"
+"#;
+    write_config(folder.path(), more);
+    std::fs::write(folder.path().join("pass"), "hunter2\n").expect("a password");
+    let script = format!(
+        r#"{NETWORK}
+        ip netns add near
+        ip link set c0 netns near
+        ip -n near addr add 192.168.50.9/24 dev c0
+        "$CAPTAIND" serve -c captaind.toml --state-dir state --cache-dir cache >serve.log 2>&1 & server=$!
+        wait_ready
+        as() {{ # MAC: what of the password is to be had from it
+            ip -n near link set c0 down; ip -n near link set c0 address $1; ip -n near link set c0 up
+            ip neigh flush dev s0
+            for what in http://192.168.50.1:7080/ipxe/script/52-54-00-00-00-07/auto.ipxe http://192.168.50.1:7080/auto.ipxe \
+                tftp://192.168.50.1/grub/grub.cfg-01-52-54-00-00-00-07 tftp://192.168.50.1/pxelinux.cfg/01-52-54-00-00-00-07
+            do echo "$1 $(ip netns exec near curl -s -m 5 $what | grep -c hunter2)"; done
+        }}
+        as 52:54:00:00:00:07; as 52:54:00:00:00:08
+        kill $server; wait $server
+        "#
+    );
+    let out = in_namespace(folder.path(), 60, &script).expect_code(0);
+    let of = |mac: &str| out.stdout.lines().filter_map(|line| line.strip_prefix(mac)).collect::<Vec<_>>();
+    assert_eq!(of("52:54:00:00:00:07 "), ["1"; 4], "{}", out.stderr);
+    assert_eq!(of("52:54:00:00:00:08 "), ["0"; 4], "{}", out.stderr);
+}

@@ -18,7 +18,7 @@ pub use facts::{Facts, ServerFacts, Via, arch_of_buildarch};
 pub use iso::{ISO_PATCH_SIZE, ISO_PLACEHOLDER, IsoRoom, IsoSearch, iso_cmdline};
 pub use templates::Templates;
 
-use captain_model::{Cmdline, LocalBoot};
+use captain_model::{Cmdline, LocalBoot, Mac};
 
 /// [`Templates::script`] with the embedded templates.
 pub fn script(facts: &Facts, cmdline: &Cmdline) -> String {
@@ -33,6 +33,11 @@ pub fn local_script(way: LocalBoot, why: &str) -> Option<String> {
 /// [`Templates::discover_script`] with the embedded templates.
 pub fn discover_script(server: &ServerFacts) -> String {
     Templates::embedded().discover_script(server)
+}
+
+/// [`Templates::wait_script`] with the embedded templates.
+pub fn wait_script(server: &ServerFacts, mac: Mac, why: &str) -> String {
+    Templates::embedded().wait_script(server, mac, why)
 }
 
 /// [`Templates::grub_cfg`] with the embedded templates.

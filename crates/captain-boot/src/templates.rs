@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use captain_model::{Cmdline, LocalBoot};
+use captain_model::{Cmdline, LocalBoot, Mac};
 
 use crate::template::Template;
 use crate::{BootError, Facts, ServerFacts, TemplateError, grub, ipxe};
@@ -12,6 +12,8 @@ use crate::{BootError, Facts, ServerFacts, TemplateError, grub, ipxe};
 const RETRIES: &str = "10";
 /// Seconds between two tries.
 const DELAY: &str = "3";
+/// Seconds until a machine asks again for what is being built.
+const WAIT: &str = "10";
 /// Tries for an address where a script has to configure the network itself: each takes iPXE 10 s and more, and
 /// spanning tree keeps a port silent for 30 to 50 s (ipxe#1337, xcat-core#1638).
 const DHCP_RETRIES: &str = "10";
@@ -24,6 +26,7 @@ struct Embedded;
 enum Kind {
     Boot,
     Discover,
+    Wait,
     LocalExit,
     LocalSanboot,
     LocalPoweroff,
@@ -32,9 +35,10 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Boot,
         Self::Discover,
+        Self::Wait,
         Self::LocalExit,
         Self::LocalSanboot,
         Self::LocalPoweroff,
@@ -46,6 +50,7 @@ impl Kind {
         match self {
             Self::Boot => "boot.ipxe",
             Self::Discover => "discover.ipxe",
+            Self::Wait => "wait.ipxe",
             Self::LocalExit => "local-exit.ipxe",
             Self::LocalSanboot => "local-sanboot.ipxe",
             Self::LocalPoweroff => "local-poweroff.ipxe",
@@ -73,6 +78,7 @@ impl Kind {
                 "delay",
             ],
             Self::Discover => &["http_base", "retries", "dhcp_retries", "delay"],
+            Self::Wait => &["why", "http_base", "mac", "retries", "wait"],
             Self::LocalExit | Self::LocalSanboot | Self::LocalPoweroff => &["why"],
             Self::Grub => &["title", "host", "port", "kernel_path", "initrd_path", "cmdline"],
             Self::Pxelinux => &["title", "kernel_path", "initrd_path", "cmdline"],
@@ -173,6 +179,16 @@ impl Templates {
         })
     }
 
+    /// The iPXE script for `mac`, whose OSIE is not there yet, saying `why`: it asks again.
+    pub fn wait_script(&self, server: &ServerFacts, mac: Mac, why: &str) -> String {
+        self.render(Kind::Wait, |name| match name {
+            "why" => ipxe::text(why),
+            "http_base" => server.http_base.clone(),
+            "mac" => mac.to_string(),
+            other => constant(other),
+        })
+    }
+
     /// The GRUB configuration that boots this machine, over HTTP or else TFTP.
     ///
     /// # Errors
@@ -219,6 +235,7 @@ fn constant(name: &str) -> String {
         "retries" => RETRIES,
         "dhcp_retries" => DHCP_RETRIES,
         "delay" => DELAY,
+        "wait" => WAIT,
         _ => "",
     }
     .to_owned()

@@ -214,8 +214,9 @@ fn the_script_of_a_stranger_is_the_golden_one() {
 }
 
 #[test]
-fn the_discover_and_local_scripts_are_the_golden_ones() {
+fn the_scripts_without_a_system_are_the_golden_ones() {
     golden("discover.ipxe", &crate::discover_script(&server()));
+    golden("wait.ipxe", &crate::wait_script(&server(), FIRST, "the OSIE `default` is being built || reboot"));
     let why = "boot = \"once\" is used up || reboot";
     for (name, way) in [
         ("local-exit.ipxe", LocalBoot::Exit),

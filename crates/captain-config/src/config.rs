@@ -64,6 +64,8 @@ pub struct ServerConfig {
     pub cache_dir: Option<PathBuf>,
     /// Folder with boot loaders to be used instead of the fetched ones.
     pub loaders: Option<PathBuf>,
+    /// Folder with scripts to be used instead of the embedded ones of the same names.
+    pub scripts: Option<PathBuf>,
     /// User that the daemon becomes after it has bound its ports as root.
     pub user: Option<String>,
     /// Proxies whose `X-Forwarded-For` is believed.
@@ -81,6 +83,7 @@ impl Default for ServerConfig {
             state_dir: None,
             cache_dir: None,
             loaders: None,
+            scripts: None,
             user: None,
             trusted_proxies: Vec::new(),
         }

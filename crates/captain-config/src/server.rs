@@ -22,6 +22,7 @@ pub(crate) fn server(table: Table) -> ServerConfig {
         state_dir: table.path("state_dir"),
         cache_dir: table.path("cache_dir"),
         loaders: table.path("loaders"),
+        scripts: table.path("scripts"),
         user: table.parsed("user", words::word),
         trusted_proxies: table.list("trusted_proxies", proxy).unwrap_or_default(),
     };

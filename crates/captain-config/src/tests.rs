@@ -130,6 +130,7 @@ fn the_keys_beyond_the_example_are_read_too() {
         tls_key = "/etc/key.pem"
         cache_dir = "cache"
         loaders = "loaders"
+        scripts = "scripts"
         user = "captaind"
         trusted_proxies = ["10.0.0.0/8", "192.168.50.7", "fd00::/8"]
         [dhcp]
@@ -182,6 +183,7 @@ fn the_keys_beyond_the_example_are_read_too() {
     assert_eq!(config.server.https, Some(https));
     assert_eq!(config.server.cache_dir, Some("/cfg/cache".into()));
     assert_eq!(config.server.loaders, Some("/cfg/loaders".into()));
+    assert_eq!(config.server.scripts, Some("/cfg/scripts".into()));
     assert_eq!(config.server.user.as_deref(), Some("captaind"));
     let proxies: Vec<_> = config.server.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(proxies, ["10.0.0.0/8", "192.168.50.7/32", "fd00::/8"]);

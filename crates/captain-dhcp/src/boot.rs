@@ -155,6 +155,9 @@ impl Asked<'_> {
         }
         let Some((loader, whose)) = self.loader(netboot) else { return self.no_loader(netboot) };
         if !(self.world.loaders)(&loader) {
+            if let Some(why) = self.world.awaited {
+                return refused(Boot::Silence(Ignored::Refused(why.to_owned())), why);
+            }
             let why = format!(
                 "boot loader `{loader}` ({whose}) is not in the loaders folder: put it there or set `loader`"
             );

@@ -9,6 +9,8 @@ pub(crate) struct Recipe {
     pub(crate) pxe_options: bool,
     /// Whether option 43 also holds the menu that a Raspberry Pi looks for.
     pub(crate) pi_menu: bool,
+    /// Whether it holds a prompt that waits for nobody, which some take for the sign of a whole offer.
+    pub(crate) prompt: bool,
     /// Whether the server's name stands in `sname` and option 66 too.
     pub(crate) server_name: bool,
     /// Whether option 67 ends in a NUL.
@@ -27,10 +29,11 @@ const FIELD: usize = 127;
 const OPTION: usize = 254;
 
 /// PXE 2.1 section 2.2.3; danderson/netboot `pixiecore/dhcp.go` (`FirmwareX86PC`): the ROM takes the file at
-/// once. Without sub-option 6 it looks for boot servers (edk2#8149 shows the same).
+/// once. Without sub-options 6 and 10 it looks for boot servers (edk2#8149).
 const BIOS: Recipe = Recipe {
     pxe_options: true,
     pi_menu: false,
+    prompt: true,
     server_name: true,
     nul: true,
     no_pxedhcp: false,
@@ -44,6 +47,7 @@ const BIOS: Recipe = Recipe {
 const UEFI: Recipe = Recipe {
     pxe_options: false,
     pi_menu: false,
+    prompt: false,
     server_name: true,
     nul: true,
     no_pxedhcp: false,
@@ -55,6 +59,7 @@ const UEFI: Recipe = Recipe {
 const UEFI_HTTP: Recipe = Recipe {
     pxe_options: false,
     pi_menu: false,
+    prompt: false,
     server_name: false,
     nul: false,
     no_pxedhcp: false,
@@ -67,6 +72,7 @@ const UEFI_HTTP: Recipe = Recipe {
 const IPXE: Recipe = Recipe {
     pxe_options: true,
     pi_menu: false,
+    prompt: false,
     server_name: false,
     nul: false,
     no_pxedhcp: true,
@@ -79,6 +85,7 @@ const IPXE: Recipe = Recipe {
 const RASPBERRY_PI: Recipe = Recipe {
     pxe_options: true,
     pi_menu: true,
+    prompt: true,
     server_name: true,
     nul: false,
     no_pxedhcp: false,
@@ -90,6 +97,7 @@ const RASPBERRY_PI: Recipe = Recipe {
 const U_BOOT: Recipe = Recipe {
     pxe_options: false,
     pi_menu: false,
+    prompt: false,
     server_name: true,
     nul: false,
     no_pxedhcp: false,

@@ -51,6 +51,9 @@ pub(crate) fn compose(case: &Case<'_>, identity: Identity<'_>, decision: &Decisi
     if let Some(id) = &request.client_id {
         draft.vital(code::CLIENT_ID, id.as_slice(), "echoed (RFC 6842)");
     }
+    if let Some(subnet) = request.subnet {
+        draft.vital(code::SUBNET, subnet.octets(), "echoed: its client takes no reply without it (RFC 3011)");
+    }
     // Before the settings: among options that nobody asked for, later ones are left out first.
     if let (Boot::Load(load), false) = (&case.choice.boot, matches!(decision, Decision::Nak(_))) {
         draft.boot(load);
@@ -188,6 +191,8 @@ impl Draft<'_> {
         push_suboption(&mut data, 6, &[8]);
         if recipe.pi_menu {
             push_suboption(&mut data, 9, b"\0\0\x11Raspberry Pi Boot");
+        }
+        if recipe.prompt {
             push_suboption(&mut data, 10, b"\0PXE");
         }
         if let Some(item) = self.request.boot_item {

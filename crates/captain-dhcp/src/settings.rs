@@ -77,6 +77,9 @@ pub struct World<'a> {
     pub settled: &'a dyn Fn(Mac) -> bool,
     /// Whether a boot loader of this name can be served; a name that cannot is never advertised.
     pub loaders: &'a dyn Fn(&str) -> bool,
+    /// What is being fetched or built, in one sentence: who needs a loader that is not there gets no answer, and asks
+    /// again, instead of an address with nothing to boot, with which firmware would go on to the disk.
+    pub awaited: Option<&'a str>,
 }
 
 /// Which of our two UDP ports a datagram came to.

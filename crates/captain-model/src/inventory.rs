@@ -66,6 +66,11 @@ impl Inventory {
         self.by_mac.get(&mac).map(|at| &self.machines[*at])
     }
 
+    /// Whether both are cards of one machine.
+    pub fn is_one(&self, mac: Mac, other: Mac) -> bool {
+        mac == other || self.machine(mac).is_some_and(|machine| machine.macs.contains(&other))
+    }
+
     /// The listed machine whose fixed address this is.
     pub fn machine_at(&self, address: Ipv4Addr) -> Option<&Machine> {
         self.by_address.get(&address).map(|at| &self.machines[*at])

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use arc_swap::ArcSwap;
-use captain_boot::ServerFacts;
+use arc_swap::{ArcSwap, ArcSwapOption};
+use captain_boot::{ServerFacts, Templates};
 use captain_dhcp::LeaseChange;
 use captain_model::{
-    BootPolicy, DhcpMode, Event, EventKind, Identity, Inventory, LocalBoot, Mac, UnknownMachines,
+    Arch, BootPolicy, DhcpMode, Event, EventKind, Identity, Inventory, LocalBoot, Mac, UnknownMachines,
 };
 
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,8 @@ pub(crate) struct Appliance {
     pub(crate) settings: Settings,
     /// Machines and profiles.
     pub(crate) inventory: ArcSwap<Inventory>,
+    /// Scripts before they are filled in.
+    pub(crate) templates: ArcSwap<Templates>,
     /// Open files.
     pub(crate) shelf: ArcSwap<Shelf>,
     /// The ISO that machines are given.
@@ -42,6 +44,10 @@ pub(crate) struct Appliance {
     pub(crate) logs: Logs,
     /// Proofs of boots.
     pub(crate) tickets: Tickets,
+    /// What is being fetched or built; machines that need it wait.
+    pub(crate) awaited: ArcSwapOption<String>,
+    /// One at a time reads files and inventory anew.
+    stocking: Mutex<()>,
     /// Disk.
     pub(crate) state: Writer,
     /// Ends what would never end by itself, such as event streams.
@@ -57,11 +63,14 @@ impl Appliance {
         let timeline = crate::timeline::Timeline::new(loaded.boots, loaded.next_boot);
         Self {
             inventory: ArcSwap::new(settings.inventory.clone()),
+            templates: ArcSwap::from_pointee(settings.templates.clone()),
             isos: Isos::new(settings.iso.clone()),
             settings,
             shelf: ArcSwap::from_pointee(Shelf::default()),
             bus: Bus::new(timeline),
             tickets: Tickets::new(loaded.key),
+            awaited: ArcSwapOption::empty(),
+            stocking: Mutex::default(),
             leases: Leases::new(loaded.leases, loaded.barred),
             logs: Logs::default(),
             state,
@@ -165,12 +174,17 @@ impl Appliance {
         }
     }
 
+    /// Why a machine of `profile` with this CPU has to wait; `None` where its OSIE is there, or nothing is awaited.
+    pub(crate) fn wait_for(&self, profile: &str, arch: Arch) -> Option<String> {
+        let awaited = self.awaited.load_full()?;
+        let there = self.shelf.load().osie(profile).is_some_and(|osie| osie.has(arch));
+        (!there).then(|| (*awaited).clone())
+    }
+
     /// The other machine that `remote` belongs to by its lease, where it asks or speaks as `mac`.
     pub(crate) fn speaks_for_another(&self, mac: Mac, remote: IpAddr) -> Option<Mac> {
         let holder = self.leases.holder(v4(remote)?, now())?;
-        let inventory = self.inventory.load();
-        let same = inventory.machine(mac).is_some_and(|machine| machine.macs.contains(&holder));
-        (holder != mac && !same).then_some(holder)
+        (!self.inventory.load().is_one(mac, holder)).then_some(holder)
     }
 
     /// Whether who is at `remote` is the machine of `mac`, by its lease or, where others give the addresses, by the
@@ -178,16 +192,20 @@ impl Appliance {
     pub(crate) fn speaks_for_itself(&self, mac: Mac, remote: IpAddr) -> bool {
         let Some(address) = v4(remote) else { return false };
         let holder = self.leases.holder(address, now()).or_else(|| arp::neighbour(address));
-        let inventory = self.inventory.load();
-        let cards = inventory.machine(mac).map_or(std::slice::from_ref(&mac), |machine| &machine.macs);
-        holder.is_some_and(|holder| cards.contains(&holder))
+        holder.is_some_and(|holder| self.inventory.load().is_one(mac, holder))
     }
 
-    /// As [`Self::speaks_for_another`], where what `mac` is told holds a password. Without one nothing is
-    /// refused: a machine with two cards may ask by the other one.
+    /// The other machine that asks for what `mac` is told, where that holds a password: by its lease, or by the kernel's
+    /// ARP table where it is on a wire of ours (elsewhere that names a router). Without a password nothing is refused: a
+    /// machine with two cards may ask by the other one.
     pub(crate) fn spies_on(&self, mac: Mac, remote: IpAddr) -> Option<Mac> {
-        let secret = self.inventory.load().identify(mac).agent().registry_password.is_some();
-        secret.then(|| self.speaks_for_another(mac, remote)).flatten()
+        let inventory = self.inventory.load();
+        inventory.identify(mac).agent().registry_password?;
+        let address = v4(remote)?;
+        let near = || self.settings.interfaces.iter().any(|interface| interface.is_near(address));
+        let on_wire = || near().then(|| arp::neighbour(address)).flatten();
+        let holder = self.leases.holder(address, now()).or_else(on_wire)?;
+        (!inventory.is_one(mac, holder)).then_some(holder)
     }
 
     /// Who is at `address`: by lease, by fixed address, by the kernel's ARP table, by what it asked for before.
@@ -221,17 +239,23 @@ impl Appliance {
         self.leases.apply(changes);
     }
 
-    /// Opens everything that machines are given.
-    pub(crate) fn stock(&self) {
-        self.reload(self.inventory.load_full());
+    /// Opens everything that machines are given; says what is missing.
+    pub(crate) fn stock(&self) -> Vec<String> {
+        let _turn = self.stocking.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take(self.inventory.load_full())
     }
 
     /// Takes a new inventory and looks at all files again; says what is missing. A request sees the old one or the
     /// new one, never half.
     pub(crate) fn reload(&self, inventory: Arc<Inventory>) -> Vec<String> {
+        let _turn = self.stocking.lock().unwrap_or_else(PoisonError::into_inner);
+        self.take(inventory)
+    }
+
+    fn take(&self, inventory: Arc<Inventory>) -> Vec<String> {
         let shelf = Shelf::stock(&self.settings, &inventory);
         let missing = shelf.missing().to_vec();
-        for sentence in &missing {
+        for sentence in missing.iter().filter(|_| self.awaited.load().is_none()) {
             tracing::warn!("{sentence}");
         }
         self.shelf.store(Arc::new(shelf));

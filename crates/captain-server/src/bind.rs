@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
 use axum::Router;
+use captain_boot::Templates;
 use captain_dhcp::Port;
 use captain_model::{DhcpMode, Event, Inventory, Timestamp};
 use tokio::sync::broadcast;
@@ -109,10 +110,22 @@ impl Bound {
 }
 
 impl Handle {
-    /// Takes a new inventory and looks at all files again; returns what is missing, one sentence each.
-    /// Reads and hashes files: call it where blocking is allowed.
-    pub fn reload(&self, inventory: Arc<Inventory>) -> Vec<String> {
+    /// Takes a new inventory and new scripts, and looks at all files again; returns what is missing, one sentence
+    /// each. Reads and hashes files: call it where blocking is allowed.
+    pub fn reload(&self, inventory: Arc<Inventory>, templates: Templates) -> Vec<String> {
+        self.appliance.templates.store(Arc::new(templates));
         self.appliance.reload(inventory)
+    }
+
+    /// Looks at all files again; returns what is missing, as [`Handle::reload`] does.
+    pub fn restock(&self) -> Vec<String> {
+        self.appliance.stock()
+    }
+
+    /// Machines that need what is missing are told to wait, and for what (one sentence); with `None` they need not wait
+    /// any more.
+    pub fn awaits(&self, what: Option<&str>) {
+        self.appliance.awaited.store(what.map(|what| Arc::new(what.to_owned())));
     }
 
     /// What machines could be told to fetch and would not find, one sentence each. Known once the appliance runs.

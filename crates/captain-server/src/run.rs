@@ -40,9 +40,8 @@ impl Bound {
             .start()
             .map_err(|source| ServeError::Component { component: "the state writer", source })?;
         let stocking = appliance.clone();
-        tokio::task::spawn_blocking(move || stocking.stock()).await.map_err(|error| ServeError::Crashed {
-            component: "opening boot files",
-            why: error.to_string(),
+        tokio::task::spawn_blocking(move || drop(stocking.stock())).await.map_err(|error| {
+            ServeError::Crashed { component: "opening boot files", why: error.to_string() }
         })?;
         let mut running = JoinSet::new();
         for component in components(&appliance, self.sockets) {

@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use captain_boot::Templates;
 use captain_dhcp::Home;
 use captain_model::{DhcpMode, Inventory, Subnet};
 use ipnet::{IpNet, Ipv4Net};
@@ -40,6 +41,8 @@ pub struct Settings {
     pub osie_dir: PathBuf,
     /// OSIEs that lie elsewhere, by name; looked at before `osie_dir`.
     pub osies: BTreeMap<String, PathBuf>,
+    /// Scripts that machines are given; replaced by [`crate::Handle::reload`].
+    pub templates: Templates,
     /// ISO that machines are given with their command line in it, at `/iso/{mac}/{name}.iso`.
     pub iso: Option<PathBuf>,
     /// Peers whose `X-Forwarded-For` is believed.
@@ -173,6 +176,7 @@ impl Settings {
             loaders_dir: cache_dir.join("loaders"),
             osie_dir: cache_dir.join("osie"),
             osies: BTreeMap::new(),
+            templates: Templates::embedded().clone(),
             iso: None,
             trusted_proxies: Vec::new(),
             inventory,

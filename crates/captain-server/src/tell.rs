@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use captain_boot::{Facts, Via, cmdline, grub_cfg, iso_cmdline, local_script, masked, pxelinux_cfg, script};
-use captain_model::{Arch, BootId, Mac};
+use captain_boot::{Facts, Via, cmdline, iso_cmdline, masked};
+use captain_model::{Arch, BootId, Identity, Mac};
 
 use crate::appliance::Appliance;
 
@@ -19,18 +19,30 @@ pub(crate) enum Told {
         /// Why.
         why: String,
     },
+    /// What it needs is not there yet: how to ask again.
+    Wait {
+        /// The script.
+        script: String,
+        /// Why.
+        why: String,
+    },
     /// Its settings make no command line; the sentence says what to change.
     Broken(String),
 }
 
 /// The iPXE script of `mac`, which reaches us at `local` and says that its CPU is `arch`.
 pub(crate) fn script_of(appliance: &Appliance, mac: Mac, arch: Option<Arch>, local: Ipv4Addr) -> Told {
+    let templates = appliance.templates.load();
     if let Some(why) = appliance.refusal(mac) {
         let way = appliance.inventory.load().identify(mac).local_boot();
-        return Told::Local { script: local_script(way, &why), why };
+        return Told::Local { script: templates.local_script(way, &why), why };
     }
-    let rendered =
-        with_facts(appliance, mac, arch, local, Via::Ipxe, |facts| Ok(script(facts, &cmdline(facts)?)));
+    if let Some(why) = wait_for(appliance, mac, arch) {
+        return Told::Wait { script: templates.wait_script(&appliance.facts(local), mac, &why), why };
+    }
+    let rendered = with_facts(appliance, mac, arch, local, Via::Ipxe, |facts| {
+        Ok(templates.script(facts, &cmdline(facts)?))
+    });
     rendered.map_or_else(Told::Broken, Told::Boot)
 }
 
@@ -39,10 +51,10 @@ pub(crate) fn script_of(appliance: &Appliance, mac: Mac, arch: Option<Arch>, loc
 /// # Errors
 /// Why there is none, in one sentence.
 pub(crate) fn grub_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> Result<String, String> {
-    if let Some(why) = appliance.refusal(mac) {
-        return Err(why);
-    }
-    with_facts(appliance, mac, None, local, Via::Grub, |facts| grub_cfg(facts, &cmdline(facts)?))
+    may_have(appliance, mac)?;
+    with_facts(appliance, mac, None, local, Via::Grub, |facts| {
+        appliance.templates.load().grub_cfg(facts, &cmdline(facts)?)
+    })
 }
 
 /// The configuration of `mac` for U-Boot and PXELINUX.
@@ -50,10 +62,10 @@ pub(crate) fn grub_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> Resul
 /// # Errors
 /// Why there is none, in one sentence.
 pub(crate) fn pxelinux_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> Result<String, String> {
-    if let Some(why) = appliance.refusal(mac) {
-        return Err(why);
-    }
-    with_facts(appliance, mac, None, local, Via::Grub, |facts| Ok(pxelinux_cfg(facts, &cmdline(facts)?)))
+    may_have(appliance, mac)?;
+    with_facts(appliance, mac, None, local, Via::Grub, |facts| {
+        Ok(appliance.templates.load().pxelinux_cfg(facts, &cmdline(facts)?))
+    })
 }
 
 /// The kernel command line of `mac` as a file of its own: `cmdline.txt` of a Raspberry Pi.
@@ -61,10 +73,31 @@ pub(crate) fn pxelinux_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> R
 /// # Errors
 /// Why there is none, in one sentence.
 pub(crate) fn cmdline_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> Result<String, String> {
-    if let Some(why) = appliance.refusal(mac) {
-        return Err(why);
-    }
+    may_have(appliance, mac)?;
     with_facts(appliance, mac, None, local, Via::Grub, |facts| Ok(format!("{}\n", cmdline(facts)?)))
+}
+
+/// Whether `mac` may netboot, and what it needs for that is there.
+///
+/// # Errors
+/// Why not, in one sentence.
+fn may_have(appliance: &Appliance, mac: Mac) -> Result<(), String> {
+    appliance.refusal(mac).or_else(|| wait_for(appliance, mac, None)).map_or(Ok(()), Err)
+}
+
+/// Why `mac`, which says that its CPU is `said`, has to wait.
+pub(crate) fn wait_for(appliance: &Appliance, mac: Mac, said: Option<Arch>) -> Option<String> {
+    let inventory = appliance.inventory.load();
+    let identity = inventory.identify(mac);
+    let arch = arch_of(appliance, identity, mac, said);
+    appliance.wait_for(&identity.profile().name, arch)
+}
+
+/// The CPU of `mac`: as configured, as it says now, as it said when it asked by DHCP.
+fn arch_of(appliance: &Appliance, identity: Identity<'_>, mac: Mac, said: Option<Arch>) -> Arch {
+    let listed = identity.machine().and_then(|machine| machine.arch);
+    let learnt = || appliance.bus.latest_boot(mac).and_then(|boot| boot.arch);
+    listed.or(said).or_else(learnt).unwrap_or(Arch::Amd64)
 }
 
 /// Boots are counted from 1.
@@ -96,6 +129,11 @@ pub(crate) fn masked_cmdline_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr
     with_facts(appliance, mac, None, local, Via::Ipxe, |facts| Ok(masked(&cmdline(facts)?)))
 }
 
+/// Why who has the address of `other` is not told what is for `mac`.
+pub(crate) fn foreign(other: Mac, mac: Mac) -> String {
+    format!("this address belongs to {other}, not to {mac}")
+}
+
 fn with_facts<T>(
     appliance: &Appliance,
     mac: Mac,
@@ -107,9 +145,7 @@ fn with_facts<T>(
     let inventory = appliance.inventory.load();
     let identity = inventory.identify(mac);
     let boot = appliance.bus.latest_boot(mac);
-    let listed = identity.machine().and_then(|machine| machine.arch);
-    let learnt = boot.as_ref().and_then(|boot| boot.arch);
-    let arch = listed.or(said).or(learnt).unwrap_or(Arch::Amd64);
+    let arch = arch_of(appliance, identity, mac, said);
     let server = appliance.facts(local);
     let boot = boot.map(|boot| appliance.tickets.of(boot.boot, mac));
     let facts = Facts { mac, identity, arch, boot, server: &server, via };

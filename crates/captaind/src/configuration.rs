@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use captain_boot::Templates;
 use captain_config::{Config, Fault, Faults, PasswordFiles};
 
 use crate::cli::{CacheArgs, ConfigArgs};
 use crate::exit::Failure;
 use crate::paths;
+use crate::scripts;
 
 /// Where a configuration is looked for when none is named, in order.
 const PLACES: [&str; 2] = ["captaind.toml", "/etc/captaind/captaind.toml"];
@@ -17,6 +19,8 @@ pub(crate) struct Loaded {
     /// The file; `None` where nothing is configured.
     pub(crate) path: Option<PathBuf>,
     pub(crate) config: Config,
+    /// What machines' scripts are made of.
+    pub(crate) templates: Templates,
 }
 
 impl Loaded {
@@ -50,8 +54,15 @@ pub(crate) fn read(args: &ConfigArgs) -> Result<Loaded, Faults> {
 /// As [`read`], with password files that need be readable the first time only.
 pub(crate) fn read_again(args: &ConfigArgs, passwords: &PasswordFiles) -> Result<Loaded, Faults> {
     match find(args) {
-        Some(path) => Ok(Loaded { config: captain_config::load_again(&path, passwords)?, path: Some(path) }),
-        None => Ok(Loaded { path: None, config: Config::default() }),
+        Some(path) => {
+            let config = captain_config::load_again(&path, passwords)?;
+            let templates = scripts::load(&path, &config)?;
+            Ok(Loaded { config, templates, path: Some(path) })
+        }
+        None => {
+            let templates = Templates::embedded().clone();
+            Ok(Loaded { path: None, config: Config::default(), templates })
+        }
     }
 }
 

@@ -12,7 +12,9 @@ mod logging;
 mod osies;
 mod paths;
 mod pcap;
+mod preparation;
 mod progress;
+mod scripts;
 
 use std::process::ExitCode;
 

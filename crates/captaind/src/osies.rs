@@ -162,17 +162,34 @@ pub(crate) async fn build_missing(
     progress: &dyn Progress,
 ) -> Result<(), Failure> {
     for recipe in missing(&loaded.config, cache, arch)? {
-        let wish = Wish {
-            recipe,
-            options: BuildOptions::new(arch, cache),
-            level: None,
-            locks: lock_file(loaded.path.as_deref(), cache, &recipe.name),
-            update: false,
-            kernel: captain_kernel::Settings::default(),
-        };
-        build(&wish, &paths::osie(cache, &recipe.name), progress).await?;
+        build_into(loaded, cache, recipe, arch, progress).await?;
     }
     Ok(())
+}
+
+/// Builds the OSIE of `recipe` into the cache.
+pub(crate) async fn build_into(
+    loaded: &Loaded,
+    cache: &Path,
+    recipe: &Recipe,
+    arch: Arch,
+    progress: &dyn Progress,
+) -> Result<(), Failure> {
+    let wish = Wish {
+        recipe,
+        options: BuildOptions::new(arch, cache),
+        level: None,
+        locks: lock_file(loaded.path.as_deref(), cache, &recipe.name),
+        update: false,
+        kernel: captain_kernel::Settings::default(),
+    };
+    build(&wish, &paths::osie(cache, &recipe.name), progress).await.map(drop)
+}
+
+/// Whether the boot loaders are there, or can be had without the mirror.
+pub(crate) async fn has_loaders(loaded: &Loaded, cache: &Path) -> bool {
+    let offline = BuildOptions { offline: true, ..BuildOptions::new(Arch::Amd64, cache) };
+    take_loaders(loaded, offline, &captain_debian::NoProgress).await.is_ok()
 }
 
 /// The folder of boot loaders, fetched and verified where it is not there.
@@ -181,9 +198,17 @@ pub(crate) async fn loaders(
     cache: &Path,
     progress: &dyn Progress,
 ) -> Result<PathBuf, Failure> {
+    take_loaders(loaded, BuildOptions::new(Arch::Amd64, cache), progress).await
+}
+
+async fn take_loaders(
+    loaded: &Loaded,
+    options: BuildOptions,
+    progress: &dyn Progress,
+) -> Result<PathBuf, Failure> {
     let recipe = loaded.config.recipes.get("default").cloned().unwrap_or_else(|| Recipe::new("default"));
-    let options = BuildOptions::new(Arch::Amd64, cache);
-    let locks = LockFile::read(&lock_file(loaded.path.as_deref(), cache, &recipe.name)).map_err(failure)?;
+    let locks =
+        LockFile::read(&lock_file(loaded.path.as_deref(), &options.cache, &recipe.name)).map_err(failure)?;
     let lock = locks.get(&recipe.name, &options);
     captain_osie::loaders(&recipe, lock, &options, progress).await.map_err(failure)
 }

@@ -21,7 +21,12 @@ pub(crate) fn run(input: &[u8]) {
     let Some((kind, mut rest)) = input.split_first() else { return };
     let mode = mode(*kind);
     let inventory = inventory(*kind);
-    let world = World { inventory: &inventory, settled: &|mac| mac.bytes()[5] & 1 == 1, loaders: &|_| true };
+    let world = World {
+        inventory: &inventory,
+        settled: &|mac| mac.bytes()[5] & 1 == 1,
+        loaders: &|_| true,
+        awaited: None,
+    };
     let mut server = Server::new(settings(mode, kind & 0x80 != 0), []);
     let mut now = Timestamp::from_millis(1_000_000);
     while let [way, high, low, tail @ ..] = rest {

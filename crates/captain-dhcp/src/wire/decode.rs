@@ -12,6 +12,9 @@ use super::{Ipxe, Message, Relay, Request, Suboptions};
 
 /// Header and cookie: what a message cannot be shorter than.
 const HEADER: usize = 240;
+/// In the cookie's place where a client that is older than options has none (RFC 951; dnsmasq asks for a cookie in DHCP
+/// messages only).
+const NO_OPTIONS: [u8; 4] = [0; 4];
 const SNAME: std::ops::Range<usize> = 44..108;
 const FILE: std::ops::Range<usize> = 108..236;
 /// iPXE's feature codes (its `features.h`).
@@ -33,7 +36,8 @@ pub(crate) fn decode(datagram: &[u8]) -> Result<Request, Ignored> {
     if message.opcode() != Opcode::BootRequest {
         return Err(Ignored::NotARequest);
     }
-    if datagram[236..HEADER] != MAGIC {
+    let cookie = &datagram[236..HEADER];
+    if cookie != MAGIC && cookie != NO_OPTIONS {
         return Err(malformed("no DHCP magic cookie".to_owned()));
     }
     // Everything else of the codec that looks at the hardware address trusts this length.
@@ -45,7 +49,7 @@ pub(crate) fn decode(datagram: &[u8]) -> Result<Request, Ignored> {
     if !mac.is_unicast() {
         return Err(malformed(format!("hardware address {mac} is no station's")));
     }
-    let options = joined(datagram);
+    let options = if cookie == MAGIC { joined(datagram) } else { Options::new() };
     let kind = kind(&options)?;
     Ok(typed(&message, kind, mac, chaddr, datagram.len(), options))
 }

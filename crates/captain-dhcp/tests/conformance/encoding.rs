@@ -132,6 +132,13 @@ pub const CASES: &[Case] = cases! {
     "RFC 951", "a BOOTP client gets an address", || {
         assert!(!rig().send(&Ask::bootp(mac(1))).reply().yiaddr.is_unspecified());
     };
+    "RFC 951", "a BOOTP client from before the magic cookie gets an address, and its vendor area is not read", || {
+        let mut ask = Ask { cookie: [0; 4], ..Ask::bootp(mac(1)) }.with(53, [1]).with(50, [10, 0, 0, 1]);
+        let got = rig().send(&ask);
+        assert!(!got.reply().yiaddr.is_unspecified() && !got.reply().has(53));
+        ask.options.clear();
+        assert_eq!(rig().raw(&ask.bytes()[..240]).reply().yiaddr, got.reply().yiaddr);
+    };
     "RFC 2132 section 9.5", "a file name over 127 bytes is in option 67 alone, and whole", || {
         let mut rig = rig();
         let name = "http://a/".to_owned() + &"x".repeat(200);

@@ -12,6 +12,7 @@ fn ask(rig: &Rig, firmware: Firmware, arch: Arch, relay: Option<&str>) -> captai
         inventory: &inventory,
         settled: &|mac| rig.settled.contains(&mac),
         loaders: &|name| !rig.missing.contains(name),
+        awaited: rig.awaited,
     };
     let question = Question { mac: mac(1), firmware, arch, relay: relay.map(ip), local: LOCAL };
     explain(&rig.server, rig.now, &world, question)
@@ -69,7 +70,7 @@ pub const CASES: &[Case] = cases! {
             let datagram = crate::captures::bytes(hex);
             let mut rig = Rig::new(DhcpMode::Dynamic);
             let inventory = rig.inventory();
-            let world = World { inventory: &inventory, settled: &|_| false, loaders: &|_| true };
+            let world = World { inventory: &inventory, settled: &|_| false, loaders: &|_| true, awaited: None };
             let told = explain_datagram(&rig.server, rig.now, &world, rig.ingress, &datagram);
             let got = rig.raw(&datagram);
             let codes: Vec<u8> = told.lines.iter().filter_map(|line| line.code).collect();
@@ -82,7 +83,7 @@ pub const CASES: &[Case] = cases! {
     "issue 3: explain --pcap", "a datagram that is no request is explained", || {
         let rig = Rig::new(DhcpMode::Dynamic);
         let inventory = rig.inventory();
-        let world = World { inventory: &inventory, settled: &|_| false, loaders: &|_| true };
+        let world = World { inventory: &inventory, settled: &|_| false, loaders: &|_| true, awaited: None };
         let told = explain_datagram(&rig.server, rig.now, &world, rig.ingress, &[1, 2, 3]);
         assert!(told.decision.starts_with("silence: not a DHCP request at all") || told.decision.contains("3 bytes"), "{told}");
     };

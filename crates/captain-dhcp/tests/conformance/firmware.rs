@@ -99,11 +99,11 @@ fn every_architecture_of_the_registry_boots_or_is_refused_with_a_reason() {
 }
 
 pub const CASES: &[Case] = cases! {
-    "pixiecore FirmwareX86PC", "a BIOS gets 60, 43.6 = 8, file, 66, 67, siaddr and sname, in every mode", || {
+    "pixiecore FirmwareX86PC", "a BIOS gets 60, 43.6 = 8, 43.10, file, 66, 67, siaddr and sname, in every mode", || {
         for mut rig in [dynamic(), proxy()] {
             let got = rig.send(&Ask::discover(1).pxe(0));
             let reply = got.reply();
-            assert_eq!((reply.option(60), reply.option(43)), (&b"PXEClient"[..], &[6, 1, 8, 255][..]));
+            assert_eq!((reply.option(60), reply.option(43)), (&b"PXEClient"[..], &b"\x06\x01\x08\x0a\x04\0PXE\xff"[..]));
             assert_eq!((reply.file.as_str(), reply.option(67)), ("undionly.kpxe", &b"undionly.kpxe\0"[..]));
             assert_eq!((reply.siaddr, reply.option(66)), (LOCAL, &b"192.168.50.1"[..]));
             assert!(reply.sname.starts_with(b"192.168.50.1\0"));
@@ -232,10 +232,13 @@ pub const CASES: &[Case] = cases! {
         assert_eq!(dynamic().send(&ask).reply().bootfile(), SCRIPT);
     };
     "TINKERBELL.md section 1.4", "a VLAN goes to iPXE and BIOS in 43.116, as text", || {
-        for ask in [Ask::discover(1).ipxe(0, &[0x13, 0x18]), Ask::discover(1).pxe(0)] {
+        for (ask, want) in [
+            (Ask::discover(1).ipxe(0, &[0x13, 0x18]), &b"\x06\x01\x08\x74\x03100\xff"[..]),
+            (Ask::discover(1).pxe(0), b"\x06\x01\x08\x0a\x04\0PXE\x74\x03100\xff"),
+        ] {
             let mut rig = dynamic();
             rig.machine(1, |machine| machine.vlan = Some(100));
-            assert_eq!(rig.send(&ask).reply().option(43), b"\x06\x01\x08\x74\x03100\xff");
+            assert_eq!(rig.send(&ask).reply().option(43), want);
         }
     };
     "edk2#6944", "a VLAN brings no option 43 to UEFI", || {

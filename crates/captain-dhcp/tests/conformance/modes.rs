@@ -156,7 +156,7 @@ pub const CASES: &[Case] = cases! {
     "PXE 2.1 table 2-1", "the boot item that is asked for on port 4011 comes back", || {
         let ask = Ask::new(REQUEST, mac(1)).pxe(0).with(43, [71, 4, 0, 0, 0, 0, 255]);
         let got = known(DhcpMode::Proxy).boot_server(&ask, "192.168.50.77");
-        assert_eq!(got.reply().option(43), [6, 1, 8, 71, 4, 0, 0, 0, 0, 255]);
+        assert_eq!(got.reply().option(43), b"\x06\x01\x08\x0a\x04\0PXE\x47\x04\0\0\0\0\xff");
     };
     "danderson/pixiecore#21", "a netboot client without option 97 is answered, and gets none", || {
         let ask = Ask::discover(1).with(60, "PXEClient:Arch:00000:UNDI:002001").with(93, [0, 0]);

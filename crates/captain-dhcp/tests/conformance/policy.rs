@@ -172,6 +172,17 @@ pub const CASES: &[Case] = cases! {
         assert!(got.reply().file.is_empty() && !got.reply().has(67) && !got.reply().has(60));
         assert!(got.refused().unwrap().contains("`undionly.kpxe`"));
     };
+    "issue 3: OSIE being built", "who needs a loader that is being fetched is kept waiting, and the operator is told", || {
+        let mut rig = Rig::new(DhcpMode::Dynamic);
+        rig.missing.insert("undionly.kpxe".into());
+        rig.awaited = Some("boot loaders are being fetched");
+        let got = rig.send(&Ask::discover(1).pxe(0));
+        assert!(got.ignored().contains("boot loaders are being fetched"));
+        assert_eq!(got.refused().as_deref(), Some("boot loaders are being fetched"));
+        assert_eq!(rig.send(&Ask::discover(1)).reply().kind(), OFFER, "an operating system needs none");
+        assert!(rig.send(&Ask::discover(2).pxe(7)).reply().has(67), "this one is there");
+        assert!(rig.send(&Ask::discover(3).ipxe(0, &[0x13, 0x18])).reply().has(67), "its script says how to wait");
+    };
     "DESIGN.md advertise = serve", "beside another server a missing loader is silence", || {
         let mut rig = Rig::new(DhcpMode::AutoProxy);
         rig.missing.insert("undionly.kpxe".into());
@@ -211,7 +222,7 @@ pub const CASES: &[Case] = cases! {
         rig.machine(1, |machine| machine.filename = Some("custom.bin".into()));
         let got = rig.send(&Ask::discover(1).pxe(0));
         assert_eq!((got.reply().file.as_str(), got.reply().siaddr), ("custom.bin", LOCAL));
-        assert_eq!((got.reply().option(60), got.reply().option(43)), (&b"PXEClient"[..], &[6, 1, 8, 255][..]));
+        assert_eq!((got.reply().option(60), got.reply().option(43)), (&b"PXEClient"[..], &b"\x06\x01\x08\x0a\x04\0PXE\xff"[..]));
     };
     "cobbler PR#685", "verbatim words do not undo netboot = false", || {
         let mut rig = never(DhcpMode::Dynamic, LocalBoot::Exit);

@@ -125,7 +125,7 @@ proptest! {
     fn explaining_arbitrary_bytes_never_panics(datagram in prop::collection::vec(any::<u8>(), 236..700)) {
         let rig = full_rig(DhcpMode::Dynamic);
         let inventory = rig.inventory();
-        let world = captain_dhcp::World { inventory: &inventory, settled: &|_| false, loaders: &|_| true };
+        let world = captain_dhcp::World { inventory: &inventory, settled: &|_| false, loaders: &|_| true, awaited: None };
         let datagram = [Ask::discover(1).raw_header(), datagram].concat();
         let told = captain_dhcp::explain_datagram(&rig.server, rig.now, &world, rig.ingress, &datagram);
         prop_assert!(!told.to_string().is_empty());

@@ -53,6 +53,17 @@ pub const CASES: &[Case] = cases! {
         lies_in(&got, "10.2.0.0/24");
         assert_eq!(got.reply().giaddr, ip("10.1.0.254"));
     };
+    "RFC 3011 section 2", "option 118 comes back, asked for or not, and is not sent to who did not", || {
+        let mut rig = rig();
+        let ask = Ask::discover(1).with(118, [10, 2, 0, 0]).with(55, [1, 3]).relay("10.1.0.254");
+        let offer = rig.send(&ask);
+        assert_eq!(offer.reply().option(118), [10, 2, 0, 0]);
+        let wish = offer.reply().yiaddr.octets();
+        let ask = Ask::new(REQUEST, mac(1)).with(54, LOCAL.octets()).with(50, wish).with(118, [10, 2, 0, 0]);
+        let ack = rig.send(&ask.relay("10.1.0.254"));
+        assert_eq!((ack.reply().kind(), ack.reply().option(118)), (ACK, &[10, 2, 0, 0][..]));
+        assert!(!rig.send(&Ask::discover(2).relay("10.1.0.254")).reply().has(118));
+    };
     "RFC 3011", "option 118 of an unknown subnet gets nothing from another", || {
         assert!(rig().send(&Ask::discover(1).with(118, [172, 16, 0, 0])).ignored().contains("172.16.0.0"));
     };

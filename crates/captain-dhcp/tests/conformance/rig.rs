@@ -97,6 +97,8 @@ pub struct Rig {
     pub settled: BTreeSet<Mac>,
     /// Loaders that are not there.
     pub missing: BTreeSet<String>,
+    /// What is being fetched.
+    pub awaited: Option<&'static str>,
     pub now: Timestamp,
     pub ingress: Ingress,
 }
@@ -123,6 +125,7 @@ impl Rig {
             unknown: UnknownMachines::Boot,
             settled: BTreeSet::new(),
             missing: BTreeSet::new(),
+            awaited: None,
             now: START,
             ingress,
         }
@@ -156,6 +159,7 @@ impl Rig {
             inventory: &inventory,
             settled: &|mac| self.settled.contains(&mac),
             loaders: &|name| !self.missing.contains(name),
+            awaited: self.awaited,
         };
         let outcome = self.server.handle(self.now, &world, self.ingress, datagram);
         assert!(outcome.replies.len() <= 1, "one request, one reply");

@@ -155,10 +155,12 @@ impl Core {
     fn decide(&mut self, at: Timestamp, ingress: Ingress, datagram: &[u8]) -> Outcome {
         let (inventory, shelf) = (self.appliance.inventory.load(), self.appliance.shelf.load());
         let appliance = &self.appliance;
+        let awaited = appliance.awaited.load_full();
         let world = World {
             inventory: &inventory,
             settled: &|mac| appliance.settled(mac),
             loaders: &|name| shelf.loader(name).is_some(),
+            awaited: awaited.as_deref().map(String::as_str),
         };
         self.server.handle(at, &world, ingress, datagram)
     }

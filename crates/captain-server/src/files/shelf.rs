@@ -109,7 +109,8 @@ impl Osie {
         }
     }
 
-    fn has(&self, arch: Arch) -> bool {
+    /// Whether kernel and initramfs for `arch` are there.
+    pub(crate) fn has(&self, arch: Arch) -> bool {
         match self {
             Self::Folder(_, files) => names_of(arch).iter().all(|name| files.contains_key(name)),
             Self::Url(_) => true,

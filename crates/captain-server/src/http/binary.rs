@@ -1,7 +1,6 @@
 //! Boot loaders: `/ipxe/binary/[{mac}/]{file}`, the shape that smee has as well.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{OriginalUri, Path, State};
@@ -10,7 +9,7 @@ use captain_model::{EventKind, Mac};
 
 use super::file::{Asked, send};
 use super::peer::Ends;
-use super::say;
+use super::{absent, say};
 use crate::appliance::{Appliance, v4};
 
 /// The loader, for whoever is at the source address.
@@ -58,10 +57,7 @@ fn answer(
     let shelf = appliance.shelf.load_full();
     match shelf.loader(without_traceparent(file)) {
         Some(file) => send(appliance, &file.as_ref().into(), asked),
-        None => {
-            appliance.tell(mac, asked.answered(StatusCode::NOT_FOUND, 0, Instant::now(), true));
-            say(StatusCode::NOT_FOUND, format!("there is no boot loader `{file}` here"))
-        }
+        None => absent(&appliance, &asked, &format!("there is no boot loader `{file}` here")),
     }
 }
 

@@ -23,12 +23,13 @@ mod tests;
 pub(crate) mod tls;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 pub(crate) use binary::without_traceparent;
 pub(crate) use path::readable;
 
 use axum::extract::DefaultBodyLimit;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
@@ -84,7 +85,19 @@ pub(crate) fn router(appliance: Arc<Appliance>, registry: Option<Router>) -> Rou
 
 /// Who asks or speaks as `mac` has an address that we gave to `other`.
 fn foreign(other: captain_model::Mac, mac: captain_model::Mac) -> Response {
-    say(StatusCode::FORBIDDEN, format!("this address belongs to {other}, not to {mac}"))
+    say(StatusCode::FORBIDDEN, crate::tell::foreign(other, mac))
+}
+
+/// What is not here; while it may be on its way, the client is told so and when to ask again (RFC 9110 section 10.2.3,
+/// which iPXE heeds).
+fn absent(appliance: &Appliance, asked: &file::Asked, text: &str) -> Response {
+    let awaited = appliance.awaited.load_full();
+    let status = awaited.as_ref().map_or(StatusCode::NOT_FOUND, |_| StatusCode::SERVICE_UNAVAILABLE);
+    appliance.tell(asked.mac, asked.answered(status, 0, Instant::now(), true));
+    match awaited {
+        Some(what) => ([(header::RETRY_AFTER, "10")], say(status, format!("{text}; {what}"))).into_response(),
+        None => say(status, text),
+    }
 }
 
 /// A plain answer with one line of text.

@@ -20,10 +20,13 @@ pub(super) async fn alive() -> &'static str {
 
 /// Everything that is advertised can be served.
 pub(super) async fn ready(State(appliance): State<Arc<Appliance>>) -> Response {
-    let shelf = appliance.shelf.load();
-    match shelf.missing() {
-        [] => say(StatusCode::OK, "ready"),
-        missing => say(StatusCode::SERVICE_UNAVAILABLE, missing.join("\n")),
+    let (shelf, awaited) = (appliance.shelf.load(), appliance.awaited.load_full());
+    let lines: Vec<&str> =
+        awaited.as_deref().into_iter().chain(shelf.missing()).map(String::as_str).collect();
+    if lines.is_empty() {
+        say(StatusCode::OK, "ready")
+    } else {
+        say(StatusCode::SERVICE_UNAVAILABLE, lines.join("\n"))
     }
 }
 
@@ -40,6 +43,7 @@ pub(super) async fn status(State(appliance): State<Arc<Appliance>>) -> Json<Valu
         "version": env!("CARGO_PKG_VERSION"),
         "ready": shelf.missing().is_empty(),
         "missing": shelf.missing(),
+        "awaited": appliance.awaited.load_full().as_deref(),
         "interfaces": interfaces,
         "dhcp_mode": mode.to_string(),
         "dhcp_mode_why": why,

@@ -11,7 +11,7 @@ use captain_model::Mac;
 
 use super::file::{Asked, send};
 use super::peer::Ends;
-use super::say;
+use super::{absent, say};
 use crate::appliance::Appliance;
 use crate::files::{Osie, ServedFile};
 
@@ -67,8 +67,8 @@ fn found_or_not(appliance: Arc<Appliance>, file: Option<&ServedFile>, asked: Ask
     match file {
         Some(file) => send(appliance, &file.into(), asked),
         None => {
-            appliance.tell(asked.mac, asked.answered(StatusCode::NOT_FOUND, 0, Instant::now(), true));
-            say(StatusCode::NOT_FOUND, format!("{} is not here: GET /api/v1/osie lists what is", asked.path))
+            let text = format!("{} is not here: GET /api/v1/osie lists what is", asked.path);
+            absent(&appliance, &asked, &text)
         }
     }
 }

@@ -53,10 +53,6 @@ pub(super) async fn receive(
         Ok(mac) => mac,
         Err(error) => return say(StatusCode::BAD_REQUEST, format!("{error}")),
     };
-    // A report settles boot policies.
-    if let Some(other) = appliance.speaks_for_another(mac, ends.remote) {
-        return foreign(other, mac);
-    }
     let body = match timeout(SENDING, Bytes::from_request(request, &())).await {
         Ok(Ok(body)) => body,
         Ok(Err(refusal)) => return refusal.into_response(),
@@ -69,14 +65,10 @@ pub(super) async fn receive(
     let secret = appliance.inventory.load().identify(mac).agent().registry_password;
     let ticket = report.boot.as_deref().and_then(|text| text.parse::<BootTicket>().ok());
     let ticket = ticket.filter(|ticket| appliance.tickets.made(ticket, mac));
-    // Counting boots and knowing a MAC is no proof, and `done` has consequences.
-    if report.step == "done"
-        && ticket.is_none()
-        && !ends.is_own()
-        && !appliance.speaks_for_itself(mac, ends.remote)
+    if ticket.is_none()
+        && let Some(refusal) = unproven(&appliance, mac, &report.step, ends)
     {
-        let why = "`done` counts from the machine itself: report it with \"boot\" as on its command line (captain_boot=)";
-        return say(StatusCode::FORBIDDEN, why);
+        return refusal;
     }
     let named = || report.boot.as_deref().and_then(|id| id.parse::<BootId>().ok());
     let boot = ticket.map(|ticket| ticket.boot).or_else(named);
@@ -86,6 +78,17 @@ pub(super) async fn receive(
         return say(StatusCode::SERVICE_UNAVAILABLE, "the report could not be kept: report it again");
     }
     StatusCode::NO_CONTENT.into_response()
+}
+
+/// Why a report without a boot's proof is not taken; with one, a machine may report by any of its cards.
+fn unproven(appliance: &Appliance, mac: Mac, step: &str, ends: Ends) -> Option<Response> {
+    if let Some(other) = appliance.speaks_for_another(mac, ends.remote) {
+        return Some(foreign(other, mac));
+    }
+    // Counting boots and knowing a MAC is no proof, and `done` has consequences.
+    let trusted = step != "done" || ends.is_own() || appliance.speaks_for_itself(mac, ends.remote);
+    let why = "`done` counts from the machine itself: report it with \"boot\" as on its command line (captain_boot=)";
+    (!trusted).then(|| say(StatusCode::FORBIDDEN, why))
 }
 
 fn kind_of(report: Report, secret: Option<&Secret>) -> EventKind {

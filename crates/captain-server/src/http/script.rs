@@ -16,7 +16,7 @@ use super::file::Asked;
 use super::peer::Ends;
 use super::{foreign, say};
 use crate::appliance::{Appliance, v4};
-use crate::tell::{Told, pxelinux_of, script_of};
+use crate::tell::{Told, pxelinux_of, script_of, wait_for};
 
 /// What a script says about itself when it asks.
 #[derive(Debug, Default, Deserialize)]
@@ -33,10 +33,13 @@ pub(super) async fn by_address(
     request: (Method, OriginalUri),
 ) -> Response<Body> {
     match appliance.who(ends.remote).filter(|_| !ends.is_own()) {
-        Some(mac) => answer(&appliance, mac, &hints, ends, request),
+        Some(mac) => match appliance.spies_on(mac, ends.remote) {
+            Some(other) => foreign(other, mac),
+            None => answer(&appliance, mac, &hints, ends, request),
+        },
         None => {
             let facts = appliance.facts(local(ends));
-            text(captain_boot::discover_script(&facts))
+            text(appliance.templates.load().discover_script(&facts))
         }
     }
 }
@@ -81,6 +84,7 @@ pub(super) async fn pxelinux(
     let told = match pxelinux_of(&appliance, mac, local(ends)) {
         Ok(config) => Told::Boot(config),
         Err(why) if appliance.refusal(mac).is_some() => Told::Local { script: None, why },
+        Err(why) if wait_for(&appliance, mac, None).is_some() => Told::Wait { script: String::new(), why },
         Err(why) => Told::Broken(why),
     };
     if asked.method == Method::GET && !ends.is_own() {
@@ -89,6 +93,7 @@ pub(super) async fn pxelinux(
     match told {
         Told::Boot(config) => text(config),
         Told::Local { why, .. } => say(StatusCode::FORBIDDEN, why),
+        Told::Wait { why, .. } => say(StatusCode::SERVICE_UNAVAILABLE, why),
         Told::Broken(why) => say(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
 }
@@ -114,7 +119,9 @@ fn answer(
         }
     }
     match told {
-        Told::Boot(script) | Told::Local { script: Some(script), .. } => text(script),
+        Told::Boot(script) | Told::Wait { script, .. } | Told::Local { script: Some(script), .. } => {
+            text(script)
+        }
         Told::Local { script: None, why } => say(StatusCode::NOT_FOUND, why),
         Told::Broken(why) => say(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
@@ -122,7 +129,7 @@ fn answer(
 
 fn note(appliance: &Appliance, asked: &Asked, told: &Told, began: Instant) {
     match told {
-        Told::Boot(script) => {
+        Told::Boot(script) | Told::Wait { script, .. } => {
             let bytes = script.len() as u64;
             appliance.tell(asked.mac, asked.answered(StatusCode::OK, bytes, began, true));
         }

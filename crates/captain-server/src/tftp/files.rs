@@ -5,7 +5,6 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use captain_boot::discover_script;
 use captain_model::{EventKind, Mac};
 use captain_tftp::{Handler, HandlerError};
 use futures_util::io::{AsyncRead, Cursor, Sink, sink};
@@ -15,7 +14,7 @@ use crate::appliance::{Appliance, v4};
 use crate::files::blocks::Reader;
 use crate::files::{Confined, ServedFile};
 use crate::http::readable;
-use crate::tell::{cmdline_of, grub_of, pxelinux_of};
+use crate::tell::{cmdline_of, foreign, grub_of, pxelinux_of};
 
 /// Serves files to the engine; says who asked for what.
 #[derive(Clone, Debug)]
@@ -42,18 +41,21 @@ impl Files {
         let shelf = self.appliance.shelf.load();
         let wanted = wanted(name, |loader| shelf.loader(loader).is_some());
         if let Some(mac) = mac {
-            self.check(mac, &wanted)?;
+            self.check(mac, client, &wanted)?;
         }
         match wanted {
             Wanted::Loader(loader) => {
-                let file = shelf.loader(loader).ok_or_else(|| format!("no boot loader {loader}"))?;
+                let file = shelf.loader(loader).ok_or_else(|| self.absent(loader))?;
                 Ok(whole(file))
             }
             Wanted::Osie { profile, file } => {
                 let found = shelf.osie(&readable(profile)).and_then(|osie| osie.file(file));
-                found.map(|file| whole(file)).ok_or_else(|| format!("no file {name}"))
+                found.map(|file| whole(file)).ok_or_else(|| self.absent(name))
             }
-            Wanted::Autoexec => Ok(text(discover_script(&self.appliance.facts(self.local(client))))),
+            Wanted::Autoexec => {
+                let facts = self.appliance.facts(self.local(client));
+                Ok(text(self.appliance.templates.load().discover_script(&facts)))
+            }
             Wanted::Grub(config) => self.config(name, config.or(mac), client, grub_of),
             Wanted::Pxelinux(mac) => self.config(name, Some(mac), client, pxelinux_of),
             Wanted::Own { rest: "cmdline.txt" } => {
@@ -83,8 +85,12 @@ impl Files {
         self.in_root(name).or_else(|_| self.in_root(rest))
     }
 
-    /// A machine that must not netboot gets nothing that boots, and is told why.
-    fn check(&self, mac: Mac, wanted: &Wanted<'_>) -> Result<(), String> {
+    /// A machine that must not netboot gets nothing that boots, and is told why; nobody gets another's password.
+    fn check(&self, mac: Mac, client: SocketAddr, wanted: &Wanted<'_>) -> Result<(), String> {
+        let personal = matches!(wanted, Wanted::Grub(_) | Wanted::Pxelinux(_) | Wanted::Own { .. });
+        if let Some(other) = self.appliance.spies_on(mac, client.ip()).filter(|_| personal) {
+            return Err(foreign(other, mac));
+        }
         let why = match wanted {
             Wanted::Loader(_) | Wanted::Autoexec => self.appliance.loader_refusal(mac),
             Wanted::Grub(_) | Wanted::Pxelinux(_) | Wanted::Osie { .. } | Wanted::Own { .. } => {
@@ -98,10 +104,18 @@ impl Files {
     }
 
     fn in_root(&self, name: &str) -> Result<Content, String> {
-        let root = self.root.as_ref().ok_or_else(|| format!("no file {name}"))?;
-        let file = root.open(name).map_err(|error| format!("no file {name} ({error})"))?;
+        let root = self.root.as_ref().ok_or_else(|| self.absent(name))?;
+        let file = root.open(name).map_err(|error| format!("{} ({error})", self.absent(name)))?;
         let size = file.metadata().map_err(|error| error.to_string())?.len();
         Ok((Box::pin(Reader::new(Arc::new(file), 0, size)), Some(size)))
+    }
+
+    /// That `name` is not here; while it may be on its way, that too.
+    fn absent(&self, name: &str) -> String {
+        match self.appliance.awaited.load_full() {
+            Some(what) => format!("no file {name}: {what}"),
+            None => format!("no file {name}"),
+        }
     }
 
     fn local(&self, client: SocketAddr) -> Ipv4Addr {

@@ -14,7 +14,7 @@ use captain_model::{
 
 use crate::appliance::{self, Folders};
 use crate::cli::{ExplainArgs, ExplainStage};
-use crate::configuration;
+use crate::configuration::{self, Loaded};
 use crate::exit::Failure;
 use crate::interfaces::Interface;
 
@@ -36,14 +36,15 @@ pub(crate) fn run(args: &ExplainArgs) -> Result<(), Failure> {
     let place = Place::of(&loaded.config);
     match (&args.pcap, args.mac) {
         (Some(file), only) => capture::run(args, &loaded.config, &place, file, only),
-        (None, Some(mac)) => machine(args, &loaded.config, &place, mac),
+        (None, Some(mac)) => machine(args, &loaded, &place, mac),
         (None, None) => Err(Failure::usage("name a MAC address, or a capture with --pcap FILE")),
     }
 }
 
-fn machine(args: &ExplainArgs, config: &Config, place: &Place, mac: Mac) -> Result<(), Failure> {
+fn machine(args: &ExplainArgs, loaded: &Loaded, place: &Place, mac: Mac) -> Result<(), Failure> {
     let wants = |stage| args.stage == ExplainStage::All || args.stage == stage;
-    let told = Told::of(args, config, place, mac)?;
+    let told = Told::of(args, loaded, place, mac)?;
+    let config = &loaded.config;
     let settings = settings(args, config, place)?;
     let explanation = wants(ExplainStage::Dhcp).then(|| dhcp(args, config, place, mac, settings));
     let answer = Answer {
@@ -130,7 +131,7 @@ fn settings(args: &ExplainArgs, config: &Config, place: &Place) -> Result<captai
 
 /// The inventory, with every loader there and no machine done.
 fn world(config: &Config) -> World<'_> {
-    World { inventory: &config.inventory, settled: &|_| false, loaders: &|_| true }
+    World { inventory: &config.inventory, settled: &|_| false, loaders: &|_| true, awaited: None }
 }
 
 fn dhcp(
@@ -196,10 +197,11 @@ struct Told {
 }
 
 impl Told {
-    fn of(args: &ExplainArgs, config: &Config, place: &Place, mac: Mac) -> Result<Self, Failure> {
+    fn of(args: &ExplainArgs, loaded: &Loaded, place: &Place, mac: Mac) -> Result<Self, Failure> {
+        let Loaded { config, templates, .. } = loaded;
         let identity = config.inventory.identify(mac);
         if let Some(why) = refused(config, identity) {
-            let script = captain_boot::local_script(identity.local_boot(), why);
+            let script = templates.local_script(identity.local_boot(), why);
             return Ok(Self { script: script.unwrap_or_default(), cmdline: format!("(none: {why})") });
         }
         let server = server_facts(config, place);
@@ -211,7 +213,7 @@ impl Told {
         let facts = Facts { mac, identity, arch, boot: None, server: &server, via };
         let cmdline = captain_boot::cmdline(&facts).map_err(Failure::failed)?;
         let masked = Cmdline::parse_line(&captain_boot::masked(&cmdline)).map_err(Failure::failed)?;
-        Ok(Self { script: captain_boot::script(&facts, &masked), cmdline: masked.to_string() })
+        Ok(Self { script: templates.script(&facts, &masked), cmdline: masked.to_string() })
     }
 }
 

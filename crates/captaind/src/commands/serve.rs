@@ -1,19 +1,21 @@
-//! `captaind serve`: parse -> bind -> give up root -> build what is missing -> run -> drain.
+//! `captaind serve`: parse -> bind -> give up root -> run, and build what is missing -> drain.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use captain_config::PasswordFiles;
-use captain_model::{Arch, DhcpMode, Inventory};
+use captain_model::{DhcpMode, Inventory};
 use captain_server::{BindError, BindErrorKind, Bound, Handle};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
 
 use crate::appliance::{self, Folders};
 use crate::cli::{ConfigArgs, ServeArgs};
 use crate::configuration::{self, Loaded};
 use crate::exit::Failure;
 use crate::interfaces::Interface;
-use crate::{agent, osies, paths, progress};
+use crate::preparation::Preparation;
+use crate::{agent, paths};
 
 /// Binds and gives up root while this process still has one thread, so that no other keeps a capability.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
@@ -25,16 +27,44 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     give_up_root(&loaded, &folders)?;
     let (config, handle) = (args.config.clone(), bound.handle());
     let reload = Reload { config, passwords, interfaces, cache: folders.cache, handle };
-    crate::runtime()?.block_on(serve(args, &loaded, reload, bound))
+    crate::runtime()?.block_on(serve(args, loaded, reload, bound))
 }
 
-async fn serve(args: &ServeArgs, loaded: &Loaded, reload: Reload, bound: Bound) -> Result<(), Failure> {
-    if !args.prepared {
-        prepare(loaded, &reload.cache).await?;
-    }
+async fn serve(args: &ServeArgs, loaded: Loaded, reload: Reload, bound: Bound) -> Result<(), Failure> {
     tell_what_no_agent_has(&bound.settings().inventory);
-    tokio::spawn(reload.on_hangup());
-    bound.run(until_told_to_stop()).await.map_err(Failure::failed)
+    // Before anything that takes time: without a handler a hangup ends the process.
+    let hangups = signal(SignalKind::hangup())?;
+    let (handle, cache) = (reload.handle.clone(), reload.cache.clone());
+    let needed = if args.prepared { None } else { Preparation::needed(loaded, &cache).await? };
+    tokio::spawn(reload.on_hangup(hangups));
+    match needed {
+        Some(needed) => serve_meanwhile(bound, needed, handle).await,
+        None => bound.run(until_told_to_stop()).await.map_err(Failure::failed),
+    }
+}
+
+/// Serves while what is missing is made, and after; not where it cannot be made.
+async fn serve_meanwhile(bound: Bound, needed: Preparation, handle: Handle) -> Result<(), Failure> {
+    let give_up = Notify::new();
+    let preparing = needed.run(handle);
+    let running = bound.run(async {
+        tokio::select! {
+            () = until_told_to_stop() => {}
+            () = give_up.notified() => {}
+        }
+    });
+    tokio::pin!(preparing, running);
+    let prepared = tokio::select! {
+        // First, so that whoever asks early is told to wait.
+        biased;
+        prepared = &mut preparing => prepared,
+        ended = &mut running => return ended.map_err(Failure::failed),
+    };
+    if prepared.is_err() {
+        give_up.notify_one();
+    }
+    let ended = running.await.map_err(Failure::failed);
+    prepared.and(ended)
 }
 
 fn tell_what_no_agent_has(inventory: &Inventory) {
@@ -63,7 +93,8 @@ fn bind(
     folders: &Folders,
 ) -> Result<Bound, Failure> {
     let mode = args.mode.map_or(loaded.config.dhcp.mode, DhcpMode::from);
-    let settings = appliance::settings(loaded.config.clone(), interfaces, mode, folders.clone())?;
+    let mut settings = appliance::settings(loaded.config.clone(), interfaces, mode, folders.clone())?;
+    settings.templates = loaded.templates.clone();
     captain_server::bind(settings).map_err(bind_failure)
 }
 
@@ -85,15 +116,6 @@ fn give_up_root(loaded: &Loaded, folders: &Folders) -> Result<(), Failure> {
     captain_server::drop_privileges(user, &alone, &whole).map_err(Failure::permission)
 }
 
-/// Boot loaders and OSIEs that the profiles name and the cache lacks.
-async fn prepare(loaded: &Loaded, cache: &Path) -> Result<(), Failure> {
-    let progress = progress::for_stderr();
-    if loaded.config.server.loaders.is_none() {
-        osies::loaders(loaded, cache, progress.as_ref()).await?;
-    }
-    osies::build_missing(loaded, cache, Arch::Amd64, progress.as_ref()).await
-}
-
 /// What it takes to read the machines and profiles anew.
 struct Reload {
     config: ConfigArgs,
@@ -106,8 +128,7 @@ struct Reload {
 
 impl Reload {
     /// SIGHUP reads the machines, profiles and images anew; a faulty file changes nothing.
-    async fn on_hangup(self) {
-        let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    async fn on_hangup(self, mut hangups: Signal) {
         while hangups.recv().await.is_some() {
             match configuration::read_again(&self.config, &self.passwords) {
                 Ok(loaded) => self.take(&loaded).await,
@@ -119,10 +140,10 @@ impl Reload {
     async fn take(&self, loaded: &Loaded) {
         let inventory = Arc::new(appliance::inventory(&loaded.config, &self.interfaces, &self.cache));
         tell_what_no_agent_has(&inventory);
-        let handle = self.handle.clone();
+        let (handle, templates) = (self.handle.clone(), loaded.templates.clone());
         // It reads and hashes the boot files; a panic in there has been logged by then.
-        let _ = tokio::task::spawn_blocking(move || handle.reload(inventory)).await;
-        tracing::info!("machines and profiles were read anew; other settings need a restart");
+        let _ = tokio::task::spawn_blocking(move || handle.reload(inventory, templates)).await;
+        tracing::info!("machines, profiles and scripts were read anew; other settings need a restart");
     }
 }
 

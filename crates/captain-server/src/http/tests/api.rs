@@ -85,6 +85,16 @@ async fn a_machine_cannot_report_for_another() {
 }
 
 #[tokio::test]
+async fn a_machine_with_two_leases_reports_its_boot_by_either_card() {
+    let daemon = daemon_for_another(|_| {});
+    let script = daemon.get(SCRIPT).await;
+    let ticket = super::machines::ticket_in(script.text());
+    let report = json!({"step": "userland", "boot": ticket}).to_string();
+    let path = format!("/api/v1/machines/{MAC}/event");
+    assert_eq!(daemon.ask("POST", &path, "", &report).await.status, 204);
+}
+
+#[tokio::test]
 async fn a_machine_cannot_read_the_script_of_another_that_has_a_password() {
     let plain = daemon_for_another(|_| {});
     assert_eq!(plain.get(SCRIPT).await.status, 200, "a machine with two cards may ask by the other one");
@@ -92,7 +102,8 @@ async fn a_machine_cannot_read_the_script_of_another_that_has_a_password() {
         machine.agent.registry_password = Some(captain_model::Secret::new("hunter2"));
     });
     let iso = format!("/iso/{MAC}/x.iso");
-    for path in [SCRIPT.to_owned(), iso, format!("/pxelinux.cfg/01-{}", MAC.replace(':', "-"))] {
+    let dashes = MAC.replace(':', "-");
+    for path in [SCRIPT.to_owned(), iso, format!("/pxelinux.cfg/01-{dashes}")] {
         let refused = secret.get(&path).await;
         assert_eq!((refused.status, refused.text()), (403, FOREIGN), "{path}");
     }

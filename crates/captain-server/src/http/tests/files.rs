@@ -120,7 +120,7 @@ async fn what_is_missing_is_told_and_a_reload_finds_it() {
     assert!(ready.text().contains("run `captaind build --profile default --arch amd64`"), "{}", ready.text());
     assert_eq!(daemon.get(KERNEL_PATH).await.status, 404);
     put(&kernel, KERNEL);
-    assert_eq!(daemon.handle.reload(inventory), [""; 0]);
+    assert_eq!(daemon.handle.reload(inventory, captain_boot::Templates::embedded().clone()), [""; 0]);
     assert_eq!((daemon.get("/readyz").await.status, daemon.get(KERNEL_PATH).await.status), (200, 200));
 }
 

@@ -114,7 +114,7 @@ async fn once_is_used_up_across_a_restart_until_the_operator_gives_it_back() {
 }
 
 /// The value of `captain_boot=`.
-fn ticket_in(script: &str) -> &str {
+pub(super) fn ticket_in(script: &str) -> &str {
     let (_, rest) = script.split_once("captain_boot=").unwrap();
     rest.split_whitespace().next().unwrap()
 }
@@ -146,6 +146,56 @@ async fn done_counts_from_who_was_told_of_the_boot_only_and_survives_a_restart()
     let daemon = Daemon::with(folder, settings);
     assert!(!daemon.get(SCRIPT).await.text().contains("vmlinuz"), "the state survives");
     assert_eq!(daemon.ask("POST", &event, "", &done).await.status, 204, "and so does what proves a boot");
+}
+
+#[tokio::test]
+async fn a_machine_whose_osie_is_being_built_is_told_to_wait_and_boots_when_it_is_there() {
+    let (folder, settings) = settings(vec![machine()], UnknownMachines::Boot);
+    let kernel = folder.path().join("osie/default/vmlinuz-x86_64");
+    std::fs::remove_file(&kernel).unwrap();
+    let daemon = Daemon::with(folder, settings);
+    daemon.handle.awaits(Some("the OSIE `default` is being built"));
+    for _ in 0..2 {
+        let script = daemon.get(SCRIPT).await;
+        assert_eq!(script.status, 200);
+        let own = format!(
+            "chain --autofree --replace http://127.0.0.1:{}{SCRIPT}?arch=",
+            daemon.settings.http_port
+        );
+        for part in ["is being built", own.as_str()] {
+            assert!(script.text().contains(part), "{part} is missing in {}", script.text());
+        }
+        assert!(!script.text().contains("vmlinuz"), "{}", script.text());
+    }
+    let missing = daemon.get(KERNEL_PATH).await;
+    assert_eq!((missing.status, missing.header("Retry-After")), (503, Some("10")), "iPXE heeds it");
+    for path in [KERNEL_PATH, "/ipxe/binary/nosuch.efi", "/pxelinux.cfg/01-52-54-00-00-00-01", "/readyz"] {
+        let answer = daemon.get(path).await;
+        assert_eq!(answer.status, 503, "{path}");
+        assert!(answer.text().contains("the OSIE `default` is being built"), "{path}: {}", answer.text());
+    }
+    assert_eq!(daemon.json("/api/v1/status").await["awaited"], "the OSIE `default` is being built");
+    assert_eq!(daemon.get("/healthz").await.status, 200);
+
+    put(&kernel, KERNEL);
+    assert_eq!(daemon.handle.restock(), [""; 0]);
+    daemon.handle.awaits(None);
+    assert!(daemon.get(SCRIPT).await.text().contains("vmlinuz"));
+    assert_eq!(daemon.get("/readyz").await.status, 200);
+    let boots = daemon.json("/api/v1/boots").await;
+    assert_eq!(boots.as_array().unwrap().len(), 1, "waiting is one boot: {boots}");
+}
+
+#[tokio::test]
+async fn the_operators_scripts_take_the_place_of_ours_and_a_reload_those_of_others() {
+    let own = |text: &str| captain_boot::Templates::from_map([("boot.ipxe", text)]).unwrap();
+    let (folder, mut settings) = settings(vec![machine()], UnknownMachines::Boot);
+    settings.templates = own("#!ipxe\necho ours for {{mac}}\n");
+    let inventory = settings.inventory.clone();
+    let daemon = Daemon::with(folder, settings);
+    assert_eq!(daemon.get(SCRIPT).await.text(), format!("#!ipxe\necho ours for {MAC}\n"));
+    daemon.handle.reload(inventory, own("#!ipxe\necho another\n"));
+    assert_eq!(daemon.get(SCRIPT).await.text(), "#!ipxe\necho another\n");
 }
 
 #[tokio::test]

@@ -124,6 +124,47 @@ async fn a_machine_that_must_not_netboot_is_told_why() {
 }
 
 #[tokio::test]
+async fn what_is_being_made_is_named_where_it_is_missing() {
+    let shop = shop(|_| {});
+    let kernel = "osie/default/vmlinuz-x86_64";
+    std::fs::remove_file(shop.folder.path().join(kernel)).unwrap();
+    shop.files.appliance.awaited.store(Some(Arc::new("the OSIE `default` is being built".to_owned())));
+    shop.files.appliance.stock();
+    for name in [kernel, "nosuch.efi", "grub.cfg-01-52-54-00-00-00-01", "pxelinux.cfg/01-52-54-00-00-00-01"] {
+        let why = read(&shop, name).await.unwrap_err();
+        assert!(why.contains("the OSIE `default` is being built"), "{name}: {why}");
+    }
+    assert!(read(&shop, "snponly.efi").await.is_ok(), "this one is there");
+}
+
+#[tokio::test]
+async fn nobody_reads_the_password_of_another_machine() {
+    let password = |machine: &mut Machine| {
+        machine.agent.registry_password = Some(captain_model::Secret::new("hunter2"));
+    };
+    let lease = captain_model::Lease {
+        mac: Mac::new([0x52, 0x54, 0, 0, 0, 2]),
+        address: "127.0.0.2".parse().unwrap(),
+        expires: crate::clock::now().after(std::time::Duration::from_secs(60)),
+        client_id: None,
+        hostname: None,
+    };
+    let names = [
+        "grub/grub.cfg-01-52-54-00-00-00-01",
+        "pxelinux.cfg/01-52-54-00-00-00-01",
+        "52-54-00-00-00-01/cmdline.txt",
+    ];
+    for name in names {
+        let shop = shop(password);
+        assert!(read(&shop, name).await.unwrap().contains("hunter2"), "{name}");
+        shop.files.appliance.leases.apply(&[captain_dhcp::LeaseChange::Put(lease.clone())]);
+        let why = read(&shop, name).await.unwrap_err();
+        assert_eq!(why, "this address belongs to 52:54:00:00:00:02, not to 52:54:00:00:00:01", "{name}");
+        assert!(read(&shop, "52-54-00-00-00-01/snponly.efi").await.is_ok(), "a loader is nobody's secret");
+    }
+}
+
+#[tokio::test]
 async fn a_machine_that_ipxe_is_to_switch_off_gets_ipxe_for_that_and_no_system() {
     use captain_model::LocalBoot;
     for way in [LocalBoot::Sanboot, LocalBoot::Poweroff] {
