@@ -24,7 +24,7 @@ private() {
 # network: we are 10.77.0.1 on s0; a namespace `client` has 10.77.0.2 on c0. $DIR is a fresh folder on the disk.
 network() {
     DIR=$(mktemp -d "${TMPDIR:-/var/tmp}/captaind-bench.XXXXXX"); chmod 755 "$DIR"; cd "$DIR"
-    trap 'cd /; rm -rf "$DIR"' EXIT
+    trap 'cd /; rm -rf "$DIR"; rmdir /sys/fs/cgroup/{,cpu/}captaind-bench.$$ 2>/dev/null' EXIT
     mount -t tmpfs none /run; ip link set lo up
     ip netns add client
     ip link add s0 type veth peer name c0 netns client
@@ -71,6 +71,21 @@ spent() {
     cat /proc/[0-9]*/stat 2>/dev/null | awk -v root="$1" '{
         pid = $1; sub(/.*\) /, ""); if (pid == root || $2 == root) ticks += $12 + $13 + $14 + $15
     } END { printf "%.2f\n", ticks / 100 }'
+}
+
+# slowly PID: gives that process a quarter of a processor from now on, where the load generator would be the limit
+# otherwise. The group goes when the script does.
+slowly() {
+    local group
+    if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+        group=/sys/fs/cgroup/captaind-bench.$$
+        grep -qw cpu /sys/fs/cgroup/cgroup.subtree_control || echo +cpu >/sys/fs/cgroup/cgroup.subtree_control
+        mkdir -p "$group"; echo "5000 20000" >"$group/cpu.max"
+    else
+        group=/sys/fs/cgroup/cpu/captaind-bench.$$
+        mkdir -p "$group"; echo 20000 >"$group/cpu.cfs_period_us"; echo 5000 >"$group/cpu.cfs_quota_us"
+    fi
+    echo "$1" >"$group/cgroup.procs"
 }
 
 # note NAME OURS THEIRS: one round's ratio. What else runs on this machine hits both sides of a round alike.

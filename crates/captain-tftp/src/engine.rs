@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_tftp::server::Handler;
 use tokio::net::UdpSocket;
+use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 use tokio_util::task::TaskTracker;
 
@@ -19,6 +20,7 @@ use crate::session::{Session, Shared};
 use crate::socket;
 use crate::table::{Admission, Table};
 use crate::wire::{self, Code, Reply};
+use crate::workers::Workers;
 
 /// Requests are small; what is larger than this was never one.
 const REQUEST_BUFFER: usize = 2048;
@@ -69,8 +71,8 @@ impl Engine {
         let shared = Arc::new(Shared { config: self.config, table: table.clone() });
         let socket = Arc::new(UdpSocket::from_std(self.socket)?);
         let events = Arc::new(events);
-        let mut listener =
-            Listener { socket, shared, port, handler, events, tasks: TaskTracker::new(), open: true };
+        let (workers, tasks) = (Workers::start()?, TaskTracker::new());
+        let mut listener = Listener { socket, shared, port, handler, events, workers, tasks, open: true };
         tokio::select! {
             never = listener.listen() => match never {},
             () = shutdown => {}
@@ -98,6 +100,7 @@ struct Listener<H, E> {
     port: u16,
     handler: H,
     events: Arc<E>,
+    workers: Workers,
     tasks: TaskTracker,
     /// New requests are taken.
     open: bool,
@@ -157,12 +160,8 @@ where
                 return self.refuse(peer, local, Code::Undefined, &request.file, &why).await;
             }
         };
-        let config = &self.shared.config;
-        let line = match config.single_port {
-            true => Ok(Line::shared(self.socket.clone(), local, peer)),
-            false => Line::own(local, peer, config.interface.as_deref()),
-        };
-        let line = match line {
+        let worker = self.workers.idlest();
+        let line = match self.line(peer, local, &worker) {
             Ok(line) => line,
             Err(error) => {
                 let why = format!("no socket for this transfer: {error}");
@@ -173,10 +172,21 @@ where
         let file = request.file.clone();
         let session = Session { shared, request, peer, local, permit, line };
         let (handler, events) = (self.handler.clone(), self.events.clone());
-        self.tasks.spawn(async move {
+        let run = async move {
             let outcome = session.run(handler).await;
             events(Finished { peer, local, file, outcome });
-        });
+        };
+        self.tasks.spawn_on(run, &worker);
+    }
+
+    /// The way to a client, whose datagrams `worker` is told of if it is a way of its own.
+    fn line(&self, peer: SocketAddrV4, local: Ipv4Addr, worker: &Handle) -> io::Result<Line> {
+        let config = &self.shared.config;
+        if config.single_port {
+            return Ok(Line::shared(self.socket.clone(), local, peer));
+        }
+        let _there = worker.enter();
+        Line::own(local, peer, config.interface.as_deref())
     }
 
     async fn refuse(&self, peer: SocketAddrV4, local: Ipv4Addr, code: Code, file: &str, why: &str) {

@@ -10,7 +10,6 @@
 mod config;
 mod engine;
 mod finished;
-mod inbox;
 mod line;
 mod netascii;
 mod options;
@@ -22,6 +21,7 @@ mod source;
 mod table;
 mod transfer;
 mod wire;
+mod workers;
 
 pub use async_tftp::packet::Error as HandlerError;
 pub use async_tftp::server::Handler;

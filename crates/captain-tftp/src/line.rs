@@ -1,13 +1,12 @@
 //! [`Line`]: the way to one client, by a port of its own (RFC 1350 section 4) or by the listening one.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::net::UdpSocket;
 
-use crate::inbox::Inbox;
 use crate::socket;
 use crate::wire::{self, Code};
 
@@ -84,19 +83,35 @@ impl Line {
     pub(crate) fn poll_receive<'a>(
         &mut self,
         context: &mut Context<'_>,
-        inbox: &'a mut Inbox,
+        buffer: &'a mut [u8],
     ) -> Poll<io::Result<Option<&'a [u8]>>> {
         let Way::Own { socket, strangers } = &mut self.way else { return Poll::Pending };
-        let (from, datagram) = ready!(inbox.poll_next(context, socket))?;
-        if from == self.peer {
-            return Poll::Ready(Ok(Some(datagram)));
+        let (length, from) = ready!(poll_take(context, socket, buffer))?;
+        if from == SocketAddr::V4(self.peer) {
+            return Poll::Ready(Ok(Some(&buffer[..length])));
         }
         *strangers += 1;
         if *strangers <= STRANGERS {
             // Lost or not, the stranger is on its own.
-            let _ = socket.try_send_to(&wire::error(Code::UnknownTransfer, "unknown transfer"), from.into());
+            let _ = socket.try_send_to(&wire::error(Code::UnknownTransfer, "unknown transfer"), from);
         }
         Poll::Ready(Ok(None))
+    }
+}
+
+/// Takes a datagram. One call more than there are datagrams is made before the reactor is asked, and that is cheaper than
+/// one recvmmsg(2) with room for two.
+fn poll_take(
+    context: &mut Context<'_>,
+    socket: &UdpSocket,
+    buffer: &mut [u8],
+) -> Poll<io::Result<(usize, SocketAddr)>> {
+    loop {
+        ready!(socket.poll_recv_ready(context))?;
+        match socket.try_recv_from(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            taken => return Poll::Ready(taken),
+        }
     }
 }
 

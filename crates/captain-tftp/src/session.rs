@@ -17,7 +17,6 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::config::EngineConfig;
 use crate::finished::Outcome;
-use crate::inbox::Inbox;
 use crate::line::Line;
 use crate::options::{Caps, Terms};
 use crate::request::Request;
@@ -29,6 +28,9 @@ use crate::wire;
 
 /// RFC 1350's block: every way carries it.
 const SMALLEST_BLOCK: u16 = 512;
+
+/// Acknowledgements have 4 bytes, errors some text; what is longer is cut.
+const LARGEST: usize = 516;
 
 /// What all sessions of an engine share.
 pub(crate) struct Shared {
@@ -136,14 +138,14 @@ impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
     async fn run(&mut self) {
         let sleep = sleep_until(self.started);
         tokio::pin!(sleep);
-        let mut inbox = Inbox::new();
+        let mut buffer = [0; LARGEST];
         loop {
             self.read_ahead().await;
             self.transmit().await;
             if self.transfer.end().is_some() {
                 return;
             }
-            poll_fn(|context| self.poll_step(context, &mut inbox, sleep.as_mut())).await;
+            poll_fn(|context| self.poll_step(context, &mut buffer, sleep.as_mut())).await;
             self.take_note();
         }
     }
@@ -153,14 +155,14 @@ impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
     fn poll_step(
         &mut self,
         context: &mut Context<'_>,
-        inbox: &mut Inbox,
+        buffer: &mut [u8],
         mut sleep: Pin<&mut Sleep>,
     ) -> Poll<()> {
         if let Poll::Ready(signal) = self.session.permit.signals.poll_recv(context) {
             self.heed(signal);
             return Poll::Ready(());
         }
-        if let Poll::Ready(received) = self.session.line.poll_receive(context, inbox) {
+        if let Poll::Ready(received) = self.session.line.poll_receive(context, buffer) {
             let now = self.started.elapsed();
             // An error here is an ICMP message about some datagram: a lost one, then.
             if let Ok(Some(datagram)) = received {

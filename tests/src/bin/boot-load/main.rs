@@ -1,13 +1,17 @@
 //! Many machines that load a file at one time, by TFTP (RFC 1350, 2348, 7440) or HTTP; prints what they got.
 //!
 //! `boot-load tftp SERVER:PORT FILE CLIENTS BLOCK WINDOW PAUSE FIRST`: windows of 1 are not asked for.
+//! `boot-load wire SERVER:PORT FILE CLIENTS BLOCK OWN INTERFACE`: TFTP in lock-step, answered by the interface itself.
+//! `boot-load near INTERFACE`: readies the server's end of a veth pair for that, until its input ends.
 //! `boot-load http SERVER:PORT PATH CLIENTS BLOCK PAUSE FIRST`: BLOCK bytes are read at a time.
 //!
 //! PAUSE is milliseconds before each acknowledgement or read. 32 clients each share a source address, from FIRST on.
 //! Standard output: `BYTES SECONDS MEGABYTES-PER-SECOND FAILED-CLIENTS`.
 
+mod bpf;
 mod http;
 mod tftp;
+mod wire;
 
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -36,17 +40,23 @@ struct Sum {
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let ["near", interface] = words.as_slice() {
+        return wire::stand_by(interface);
+    }
     let begin = Instant::now();
     let sum = match words.as_slice() {
         ["tftp", server, file, clients, block, window, pause, first] => {
             tftp::load(&task(server, file, block, window, pause)?, &addresses(clients, first)?)?
+        }
+        ["wire", server, file, clients, block, own, interface] => {
+            wire::load(&task(server, file, block, "1", "0")?, clients.parse()?, own, interface)?
         }
         ["http", server, file, clients, block, pause, first] => {
             http::load(&task(server, file, block, "1", pause)?, &addresses(clients, first)?)?
         }
         _ => {
             return Err(
-                "usage: boot-load tftp|http SERVER:PORT FILE CLIENTS BLOCK [WINDOW] PAUSE FIRST".into()
+                "usage: boot-load tftp|http SERVER:PORT FILE CLIENTS BLOCK [WINDOW] PAUSE FIRST\n       boot-load wire SERVER:PORT FILE CLIENTS BLOCK OWN INTERFACE\n       boot-load near INTERFACE".into()
             );
         }
     };

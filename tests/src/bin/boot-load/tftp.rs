@@ -120,12 +120,7 @@ struct Client {
 impl Client {
     fn begin(task: &Task, own: Ipv4Addr) -> io::Result<Self> {
         let socket = UdpSocket::bind((own, 0).into())?;
-        let block = task.block.to_string();
-        let mut last =
-            [b"\0\x01", task.file.as_bytes(), b"\0octet\0blksize\0", block.as_bytes(), b"\0"].concat();
-        if task.window > 1 {
-            last.extend([b"windowsize\0", task.window.to_string().as_bytes(), b"\0"].concat());
-        }
+        let last = request(task);
         let mut client = Self {
             socket,
             peer: task.server.into(),
@@ -231,6 +226,17 @@ impl Client {
         eprintln!("a client failed: {why}");
         self.end = Some(Err(why.to_owned()));
     }
+}
+
+/// What a client asks for.
+pub(super) fn request(task: &Task) -> Vec<u8> {
+    let block = task.block.to_string();
+    let mut request =
+        [b"\0\x01", task.file.as_bytes(), b"\0octet\0blksize\0", block.as_bytes(), b"\0"].concat();
+    if task.window > 1 {
+        request.extend([b"windowsize\0", task.window.to_string().as_bytes(), b"\0"].concat());
+    }
+    request
 }
 
 fn ack(block: u16) -> Vec<u8> {
