@@ -89,7 +89,9 @@ pub fn run(folder: &Path, arguments: &[&str]) -> Finished {
 /// Runs a bash script in a private user, network, mount and process namespace that dies with it.
 ///
 /// In it: `lo` is up, `/run` is an empty tmpfs (so that `ip netns` works), `$CAPTAIND` is the binary and
-/// `$DIR` is `folder`. Nothing reaches this machine's own network.
+/// `$DIR` is `folder`. `network ADDRESS/BITS` makes `s0` with that address, and a network namespace `client` with its
+/// other end `c0`; `wait_ready` waits for the daemon in `$server`, whose log is in `serve.log`. Nothing reaches this
+/// machine's own network.
 ///
 /// # Panics
 /// Where `unshare` cannot be started.
@@ -111,13 +113,30 @@ pub fn in_root_namespace(folder: &Path, seconds: u32, script: &str) -> Option<Fi
     Some(unshared(&[], folder, seconds, script))
 }
 
+const FUNCTIONS: &str = r#"
+network() {
+    ip netns add client
+    ip link add s0 type veth peer name c0 netns client
+    ip addr add "$1" dev s0; ip link set s0 up
+    ip -n client link set c0 up; ip -n client link set lo up
+}
+wait_ready() {
+    for _ in $(seq 300); do
+        curl -fsS -o /dev/null http://127.0.0.1:7080/readyz 2>/dev/null && return
+        kill -0 $server 2>/dev/null || { tail -n 20 serve.log >&2; return 1; }
+        sleep 0.05
+    done
+    tail -n 20 serve.log >&2; return 1
+}
+"#;
+
 fn unshared(users: &[&str], folder: &Path, seconds: u32, script: &str) -> Finished {
     let prologue = "set -euo pipefail; mount -t tmpfs none /run; ip link set lo up; cd \"$DIR\"\n";
     let output = Command::new("unshare")
         .args(users)
         .args(["--net", "--mount", "--pid", "--fork", "--kill-child"])
         .args(["--mount-proc", "timeout", "--kill-after=5", &seconds.to_string()])
-        .args(["bash", "-c", &format!("{prologue}{script}")])
+        .args(["bash", "-c", &format!("{prologue}{FUNCTIONS}{script}")])
         .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
         .env("CAPTAIND", captaind())
         .env("CAPTAIND_CACHE_DIR", cache())

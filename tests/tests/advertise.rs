@@ -35,17 +35,20 @@ const MACHINES: [(u8, &str, Policy); 9] = [
     (29, "boot = \"until-done\"", Policy::Boots),
 ];
 
+/// A machine that boots once.
+const ONCE: u8 = 30;
+
+/// Machines that have used up their policy when everything else was fetched, and what they are told then.
+const SETTLED: [(u8, &str); 2] = [(29, "has reported that it is done"), (ONCE, "has booted once")];
+
 fn mac(machine: u8) -> String {
     format!("52:54:00:00:00:{machine}")
 }
 
 /// A server end `s0`, and a network namespace with the other end, which has every machine's address.
 const NETWORK: &str = r#"
-ip netns add client
-ip link add s0 type veth peer name c0 netns client
-ip addr add 192.168.50.1/24 dev s0; ip link set s0 up
-ip -n client link set c0 up; ip -n client link set lo up
-for machine in $(seq 21 29); do ip -n client addr add 192.168.50.$machine/24 dev c0; done
+network 192.168.50.1/24
+for machine in $(seq 21 30); do ip -n client addr add 192.168.50.$machine/24 dev c0; done
 "#;
 
 fn configure(folder: &Path) {
@@ -54,7 +57,8 @@ fn configure(folder: &Path) {
          [dhcp]\nmode = \"dynamic\"\n[[dhcp.subnet]]\nnetwork = \"192.168.50.0/24\"\n\
          range = [\"192.168.50.100\", \"192.168.50.199\"]\nrouter = \"192.168.50.1\"\n",
     );
-    for (machine, settings, _) in MACHINES {
+    let listed = MACHINES.map(|(machine, settings, _)| (machine, settings));
+    for (machine, settings) in listed.into_iter().chain([(ONCE, "boot = \"once\"")]) {
         let mac = mac(machine);
         write!(more, "[[machine]]\nmac = \"{mac}\"\naddress = \"192.168.50.{machine}\"\n{settings}\n")
             .expect("a String takes it");
@@ -179,21 +183,55 @@ fn built_in(machine: u8, policy: Policy) -> Vec<Fetch> {
     list.into_iter().map(|(what, expected)| Fetch { machine, what, expected }).collect()
 }
 
-/// Fetches all from one daemon. In `N.body` is what came, in `N.code` 200 or not, in `N.error` what TFTP said.
-fn run(folder: &Path, all: &[Fetch]) {
-    let mut list = String::new();
-    for (number, fetch) in all.iter().enumerate() {
-        writeln!(list, "{number} {} {}", fetch.machine, fetch.what).expect("a String takes it");
-    }
-    std::fs::write(folder.join("list"), list).expect("a file");
+/// The one boot of the machine that has one.
+fn once() -> [Fetch; 2] {
+    let fetch = |path: String, expected| Fetch {
+        machine: ONCE,
+        what: format!("http://192.168.50.1:7080{path}"),
+        expected,
+    };
+    let mac = mac(ONCE);
+    [
+        fetch(format!("/ipxe/script/{mac}/auto.ipxe"), Expected::Holding(format!("hw_addr={mac}"))),
+        fetch("/osie/default/initramfs-x86_64".to_owned(), Expected::There),
+    ]
+}
+
+/// What is refused to a machine that has used up its policy: the same as to one that must never netboot, of which
+/// `all` tells.
+fn settled(all: &[Fetch]) -> Vec<Fetch> {
+    let never = || all.iter().filter(|fetch| fetch.machine == 23);
+    let of = |(machine, why): (u8, &'static str)| {
+        never().map(move |fetch| Fetch {
+            machine,
+            what: fetch
+                .what
+                .replace(&mac(23), &mac(machine))
+                .replace(&mac(23).replace(':', "-"), &mac(machine).replace(':', "-")),
+            expected: match &fetch.expected {
+                Expected::Refused(_) => Expected::Refused(why),
+                told @ (Expected::There | Expected::Holding(_)) => told.clone(),
+            },
+        })
+    };
+    SETTLED.into_iter().flat_map(of).collect()
+}
+
+/// Fetches `all` and then, when some machines have used up their policy, `after` from one daemon. In `N.body` is what came, in `N.code` 200 or not, in `N.error` what TFTP said.
+fn run(folder: &Path, all: &[Fetch], after: &[Fetch]) {
+    let write = |name: &str, first: usize, fetches: &[Fetch]| {
+        let mut list = String::new();
+        for (number, fetch) in fetches.iter().enumerate() {
+            writeln!(list, "{} {} {}", first + number, fetch.machine, fetch.what).expect("a String takes it");
+        }
+        std::fs::write(folder.join(name), list).expect("a file");
+    };
+    write("list", 0, all);
+    write("list-after", all.len(), after);
     let script = format!(
         r#"{NETWORK}
         "$CAPTAIND" serve -c captaind.toml --state-dir state --cache-dir cache >serve.log 2>&1 & server=$!
-        for _ in $(seq 150); do
-            curl -fsS -o /dev/null http://192.168.50.1:7080/readyz 2>/dev/null && break
-            kill -0 $server 2>/dev/null || {{ cat serve.log >&2; exit 1; }}
-            sleep 0.1
-        done
+        wait_ready
         cat >fetch <<'EOF'
         while read -r number machine what; do
             ip route replace 192.168.50.0/24 dev c0 src 192.168.50.$machine
@@ -205,9 +243,11 @@ fn run(folder: &Path, all: &[Fetch]) {
                 if timeout 20 busybox tftp -g -r "$what" -l $number.body 192.168.50.1 2>$number.error
                 then echo -n 200 >$number.code; else echo -n 0 >$number.code; fi ;;
             esac
-        done <list
+        done <$1
 EOF
-        ip netns exec client bash fetch
+        ip netns exec client bash fetch list
+        curl -fsS -d '{{"step":"done"}}' http://127.0.0.1:7080/api/v1/machines/52:54:00:00:00:29/event
+        ip netns exec client bash fetch list-after
         kill $server; wait $server
         "#
     );
@@ -246,8 +286,11 @@ fn whatever_a_machine_is_told_of_is_there_for_it_or_refused_as_its_policy_says()
         all.extend(own);
     }
     all.extend(MACHINES.into_iter().flat_map(|(machine, _, policy)| built_in(machine, policy)));
-    assert!(all.len() > 150, "only {} names", all.len());
-    run(folder.path(), &all);
+    all.extend(once());
+    let after = settled(&all);
+    assert!(all.len() > 150 && after.len() > 20, "only {} and {} names", all.len(), after.len());
+    run(folder.path(), &all, &after);
+    all.extend(after);
     let faults: Vec<String> =
         all.iter().enumerate().filter_map(|(number, fetch)| fault(folder.path(), number, fetch)).collect();
     let log = std::fs::read_to_string(folder.path().join("serve.log")).unwrap_or_default();

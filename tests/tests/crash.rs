@@ -23,21 +23,13 @@ lease_time = "1h"
 
 /// The server at 10.77.0.1, relays at 10.77.0.2 (`dhcp-load`) and 10.77.0.3 (`perfdhcp`).
 const NETWORK: &str = r#"
-ip netns add client
-ip link add s0 type veth peer name c0 netns client
-ip addr add 10.77.0.1/16 dev s0; ip link set s0 up
+network 10.77.0.1/16
 ip -n client addr add 10.77.0.2/16 dev c0
 ip -n client addr add 10.77.0.3/16 dev c0
-ip -n client link set c0 up; ip -n client link set lo up
 serve() {
     "$CAPTAIND" serve -c captaind.toml -i s0 --state-dir state --cache-dir cache >>serve.log 2>&1 &
     server=$!
-    for _ in $(seq 200); do
-        curl -fsS -o /dev/null http://10.77.0.1:7080/readyz 2>/dev/null && return
-        kill -0 $server 2>/dev/null || { tail -n 20 serve.log >&2; return 1; }
-        sleep 0.05
-    done
-    tail -n 20 serve.log >&2; return 1
+    wait_ready
 }
 leases() { curl -fsS http://10.77.0.1:7080/api/v1/leases >"leases.$1.json"; }
 perfdhcp() {

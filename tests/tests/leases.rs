@@ -4,22 +4,12 @@ use captain_tests::{in_namespace, write_config};
 
 /// A server end `s0` (192.168.50.1) and a network namespace `client` with the other end `c0`.
 const NETWORK: &str = r#"
-ip netns add client
-ip link add s0 type veth peer name c0 netns client
-ip addr add 192.168.50.1/24 dev s0
-ip link set s0 up
+network 192.168.50.1/24
 ip -n client link set c0 address 52:54:00:00:00:01
-ip -n client link set c0 up
-ip -n client link set lo up
 serve() {
     "$CAPTAIND" serve -c captaind.toml -i s0 --state-dir state --cache-dir cache "$@" >>serve.log 2>&1 &
     server=$!
-    for _ in $(seq 100); do
-        curl -fsS -o /dev/null http://192.168.50.1:7080/readyz 2>/dev/null && return
-        kill -0 $server 2>/dev/null || { cat serve.log >&2; return 1; }
-        sleep 0.1
-    done
-    cat serve.log >&2; return 1
+    wait_ready
 }
 stop() { kill "${1:--TERM}" $server; wait $server || true; }
 cat >hook <<'EOF'

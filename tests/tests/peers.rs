@@ -21,12 +21,9 @@ lease_time = "10m"
 
 /// All addresses of the range are local to the client's kernel, so that it hears what is sent to any of them.
 const SCRIPT: &str = r#"
-ip netns add client
-ip link add s0 type veth peer name c0 netns client
-ip addr add 192.168.50.1/24 dev s0; ip link set s0 up
+network 192.168.50.1/24
 ip -n client link set c0 address 52:54:00:00:00:01
 ip -n client addr add 192.168.50.9/24 dev c0
-ip -n client link set c0 up; ip -n client link set lo up
 ip -n client route add local 192.168.50.128/26 dev lo
 talk() {
     # A server that does not listen yet has not heard us either.

@@ -2,19 +2,11 @@
 
 use captain_tests::{in_namespace, in_root_namespace, run, slow_tests, write_config};
 
-/// `s0` with the default route and `c0` behind it; `wait_ready` waits for the daemon in `$server`.
+/// `s0` with the default route and `c0` behind it.
 const NETWORK: &str = r#"
 ip link add s0 type veth peer name c0
 ip addr add 192.168.50.1/24 dev s0; ip link set s0 up; ip link set c0 up
 ip route add default via 192.168.50.254
-wait_ready() {
-    for _ in $(seq 150); do
-        curl -fsS -o /dev/null http://192.168.50.1:7080/readyz 2>/dev/null && return
-        kill -0 $server 2>/dev/null || { cat serve.log >&2; return 1; }
-        sleep 0.1
-    done
-    cat serve.log >&2; return 1
-}
 "#;
 
 #[test]
@@ -71,6 +63,30 @@ fn started_as_root_it_serves_as_somebody_else() {
         };
         assert!(!privileged, "a thread kept its rights: {line}");
     }
+}
+
+#[test]
+fn started_with_capabilities_by_somebody_else_no_thread_keeps_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_config(folder.path(), "[dhcp]\nmode = \"dynamic\"\n");
+    let script = format!(
+        r#"{NETWORK}
+        mkdir state cache; cp "$CAPTAIND" captaind; chmod -R a+rX "$DIR"; chown nobody state cache
+        rights=+net_bind_service,+net_raw
+        setpriv --reuid=nobody --regid=nogroup --clear-groups --inh-caps=$rights --ambient-caps=$rights \
+            ./captaind serve -c captaind.toml --state-dir state --cache-dir cache >serve.log 2>&1 & server=$!
+        wait_ready
+        ls /proc/$server/task | wc -l
+        grep -hE '^(CapEff|CapPrm|CapInh|CapAmb):' /proc/$server/task/*/status | sort -u
+        kill $server; wait $server
+        "#
+    );
+    let Some(out) = in_root_namespace(folder.path(), 60, &script) else { return };
+    let out = out.expect_code(0);
+    let (threads, rights) = out.stdout.split_once('\n').expect("lines");
+    assert!(threads.trim().parse::<u32>().expect("a number") > 2, "{threads}");
+    let words: Vec<&str> = rights.split_whitespace().skip(1).step_by(2).collect();
+    assert_eq!(words, ["0000000000000000"; 4], "{rights}");
 }
 
 #[test]

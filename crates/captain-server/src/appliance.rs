@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Instant;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use captain_boot::{ServerFacts, Templates};
@@ -44,6 +45,8 @@ pub(crate) struct Appliance {
     pub(crate) logs: Logs,
     /// Proofs of boots.
     pub(crate) tickets: Tickets,
+    /// When it began.
+    pub(crate) started: Instant,
     /// What is being fetched or built; machines that need it wait.
     pub(crate) awaited: ArcSwapOption<String>,
     /// One at a time reads files and inventory anew.
@@ -69,6 +72,7 @@ impl Appliance {
             shelf: ArcSwap::from_pointee(Shelf::default()),
             bus: Bus::new(timeline),
             tickets: Tickets::new(loaded.key),
+            started: Instant::now(),
             awaited: ArcSwapOption::empty(),
             stocking: Mutex::default(),
             leases: Leases::new(loaded.leases, loaded.barred),

@@ -69,9 +69,10 @@ pub(crate) fn router(appliance: Arc<Appliance>, registry: Option<Router>) -> Rou
         .route("/api/v1/osie", get(api::osies))
         .route("/api/v1/status", get(operations::status))
         .route("/healthz", get(operations::alive))
-        .route("/healthcheck", get(operations::alive))
+        .route("/healthcheck", get(operations::healthcheck))
         .route("/readyz", get(operations::ready))
         .route("/metrics", get(operations::metrics))
+        .route("/smee/metrics", get(operations::metrics))
         .layer(DefaultBodyLimit::max(LARGEST_REQUEST))
         .fallback(operations::nothing_here)
         .with_state(appliance.clone());

@@ -18,6 +18,12 @@ pub(super) async fn alive() -> &'static str {
     "ok\n"
 }
 
+/// The same as smee says it, for what watches existing installations.
+pub(super) async fn healthcheck(State(appliance): State<Arc<Appliance>>) -> Json<Value> {
+    let uptime = appliance.started.elapsed().as_secs();
+    Json(json!({ "git_rev": env!("CARGO_PKG_VERSION"), "uptime_seconds": uptime }))
+}
+
 /// Everything that is advertised can be served.
 pub(super) async fn ready(State(appliance): State<Arc<Appliance>>) -> Response {
     let (shelf, awaited) = (appliance.shelf.load(), appliance.awaited.load_full());
