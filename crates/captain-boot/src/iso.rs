@@ -13,10 +13,10 @@ use memchr::memmem::Finder;
 use crate::{BootError, Facts};
 
 /// Bytes of the placeholder that CaptainOS and Hook ISOs carry in their loader's configuration.
-pub const ISO_PATCH_SIZE: usize = 1024;
+pub const ISO_PATCH_SIZE: usize = captain_model::iso::PLACEHOLDER_SIZE;
 
 /// The placeholder.
-pub const ISO_PLACEHOLDER: &[u8; ISO_PATCH_SIZE] = include_bytes!("iso-placeholder.txt");
+pub const ISO_PLACEHOLDER: &[u8] = captain_model::iso::PLACEHOLDER.as_bytes();
 
 /// Made once: it reads the whole placeholder to make its tables.
 static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(ISO_PLACEHOLDER));

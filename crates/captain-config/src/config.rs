@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
+use captain_model::iso::IsoSource;
 use captain_model::{DhcpMode, Inventory, Recipe, Shipped, Subnet};
 use ipnet::{IpNet, Ipv4Net};
 
@@ -188,6 +189,7 @@ impl Default for RegistryConfig {
 /// `[iso]`: virtual media.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IsoConfig {
-    /// ISO whose placeholder is replaced by each machine's kernel command line.
-    pub source: Option<PathBuf>,
+    /// ISO whose placeholder is replaced by each machine's kernel command line; that of each machine's OSIE where
+    /// none is named.
+    pub source: Option<IsoSource>,
 }

@@ -42,15 +42,18 @@ use sink::Sink;
 /// # Errors
 /// Every fault of it; a file that cannot be read is one.
 pub fn load(path: &Path) -> Result<Config, Faults> {
-    load_again(path, &PasswordFiles::default())
+    load_beside(path, &|_, _| false, &PasswordFiles::default())
 }
 
-/// As [`load`], for a daemon that reads its configuration again: password files that have not changed need not be
-/// readable any more.
+/// Whether an OSIE of this name was taken into the cache, which lies where `[server] cache_dir` says if it says so.
+pub type Added<'a> = &'a dyn Fn(&str, Option<&Path>) -> bool;
+
+/// As [`load`], where profiles may also name OSIEs that were `added`, and where `passwords` that have not changed need
+/// not be readable any more: a daemon reads its configuration again without root's rights.
 ///
 /// # Errors
 /// As [`load`]'s.
-pub fn load_again(path: &Path, passwords: &PasswordFiles) -> Result<Config, Faults> {
+pub fn load_beside(path: &Path, added: Added, passwords: &PasswordFiles) -> Result<Config, Faults> {
     let unreadable = |error: std::io::Error| {
         let message = format!("cannot be read: {error}");
         Faults {
@@ -60,7 +63,7 @@ pub fn load_again(path: &Path, passwords: &PasswordFiles) -> Result<Config, Faul
     };
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let base = path.parent().unwrap_or(Path::new(""));
-    check(&text, base, passwords).map_err(|faults| Faults { path: path.to_owned(), ..faults })
+    check(&text, base, added, passwords).map_err(|faults| Faults { path: path.to_owned(), ..faults })
 }
 
 /// Checks a configuration text; relative paths in it start at `base`.
@@ -68,13 +71,13 @@ pub fn load_again(path: &Path, passwords: &PasswordFiles) -> Result<Config, Faul
 /// # Errors
 /// Every fault of it, under the file name `captaind.toml`.
 pub fn parse(text: &str, base: &Path) -> Result<Config, Faults> {
-    check(text, base, &PasswordFiles::default())
+    check(text, base, &|_, _| false, &PasswordFiles::default())
 }
 
-fn check(text: &str, base: &Path, passwords: &PasswordFiles) -> Result<Config, Faults> {
+fn check(text: &str, base: &Path, added: Added, passwords: &PasswordFiles) -> Result<Config, Faults> {
     let sink = Sink::new(text, base, passwords);
     let root = document(text, &sink);
-    let config = Table::root(&sink, &root).map(config_of).unwrap_or_default();
+    let config = Table::root(&sink, &root).map(|root| config_of(root, added)).unwrap_or_default();
     if sink.is_empty() {
         return Ok(config);
     }
@@ -91,7 +94,7 @@ fn document<'a>(text: &'a str, sink: &Sink) -> Spanned<DeValue<'a>> {
     Spanned::new(span, DeValue::Table(table.into_inner()))
 }
 
-fn config_of(root: Table) -> Config {
+fn config_of(root: Table, added: Added) -> Config {
     let server = root.table("server").map(server::server).unwrap_or_default();
     let (dhcp, unknown) = root.table("dhcp").map(dhcp::dhcp).unwrap_or_default();
     let tftp = root.table("tftp").map(server::tftp).unwrap_or_default();
@@ -99,7 +102,9 @@ fn config_of(root: Table) -> Config {
     let registry = root.table("registry").map(server::registry).unwrap_or_default();
     let iso = root.table("iso").map(iso::iso).unwrap_or_default();
     let recipes = osie::recipes(root.table("osie"));
-    let profiles = profile::profiles(root.table("profile"), &recipes);
+    let added = |name: &str| added(name, server.cache_dir.as_deref());
+    let known = profile::Known { recipes: &recipes, added: &added };
+    let profiles = profile::profiles(root.table("profile"), &known);
     let around = machine::Around { profiles: &profiles, subnets: &dhcp.subnets, server: server.address };
     let machines = machine::machines(root.tables("machine"), &around);
     root.finish();

@@ -28,7 +28,7 @@ pub use agent::STAND_IN_AGENT;
 pub use config::{ImageName, image_references};
 pub use error::LabError;
 pub use firmware::LabFirmware;
-pub use namespace::enter_namespace;
+pub use namespace::{enter_namespace, enter_own};
 pub use options::LabOptions;
 pub use report::{LabReport, MachineReport};
 pub use run::run;

@@ -27,15 +27,22 @@ use crate::error::LabError;
 /// [`LabError::NamespaceNotAllowed`] where the kernel's settings do not let this user do that;
 /// [`LabError::Network`] where the child could not be made.
 pub fn enter_namespace() -> Result<(), LabError> {
-    let spaces = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID;
-    if let Err(why) = enter_as_user(spaces) {
-        // Root has a way left where user namespaces are switched off.
-        if !geteuid().is_root() || unshare(spaces).is_err() {
-            return Err(LabError::NamespaceNotAllowed { why, way_out: way_out() });
-        }
-    }
+    enter_own(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID)?;
     keep_mounts_to_ourselves();
     become_child()
+}
+
+/// Enters a user namespace and `spaces`. The process must have one thread.
+///
+/// # Errors
+/// [`LabError::NamespaceNotAllowed`] where the kernel's settings do not let this user do that.
+pub fn enter_own(spaces: CloneFlags) -> Result<(), LabError> {
+    let Err(why) = enter_as_user(spaces) else { return Ok(()) };
+    // Root has a way left where user namespaces are switched off.
+    if geteuid().is_root() && unshare(spaces).is_ok() {
+        return Ok(());
+    }
+    Err(LabError::NamespaceNotAllowed { why, way_out: way_out() })
 }
 
 /// With a user namespace, in which the calling user is root and the only one: uid and gid map to 0. For root

@@ -10,6 +10,7 @@ pub mod dhcp;
 pub mod event;
 pub mod firmware;
 pub mod inventory;
+pub mod iso;
 pub mod mac;
 pub mod machine;
 pub mod osie;

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use captain_debian::{Deb, Fetched, Fetcher, Mirrors, Progress, Tuning};
-use captain_model::{Artifact, Recipe};
+use captain_model::{Artifact, Cmdline, Recipe};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -14,6 +14,7 @@ use crate::accounts::{Accounts, RootLogin};
 use crate::archive::{self, Format};
 use crate::containers::{self, Container};
 use crate::error::Error;
+use crate::formats::{self, Body, Media, OutputFormat};
 use crate::image::Image;
 use crate::kernel_files::KernelFiles;
 use crate::lists::{FOLDERS, links};
@@ -45,8 +46,9 @@ pub async fn build(
 ) -> Result<Manifest, Error> {
     options.check()?;
     fs::create_dir_all(out).map_err(Error::io(out))?;
-    let fetched = fetch(&plan.lock.packages, &plan.mirrors, options, progress).await?;
-    let names = plan.lock.packages.iter().map(|package| package.name.clone());
+    let wanted = plan.fetched();
+    let fetched = fetch(wanted, &plan.mirrors, options, progress).await?;
+    let names = wanted.iter().map(|package| package.name.clone());
     let runner = Runner {
         image: Image::on(plan.lock.recipe.base, &options.cache)?,
         debs: names.zip(fetched).collect(),
@@ -54,6 +56,7 @@ pub async fn build(
         manifest: empty_manifest(plan, options),
         lock: plan.lock.clone(),
         cache: options.cache.clone(),
+        packed: Vec::new(),
     };
     let steps = plan.steps.clone();
     blocking(progress, move |progress| runner.run(&steps, progress)).await
@@ -122,6 +125,8 @@ struct Runner {
     manifest: Manifest,
     lock: Lock,
     cache: PathBuf,
+    /// Formats beside kernel and initramfs, as they are written.
+    packed: Vec<Artifact>,
 }
 
 impl Runner {
@@ -131,6 +136,15 @@ impl Runner {
             if !matches!(step, Step::Fetch { .. }) {
                 self.step(step, progress)?;
             }
+        }
+        self.finish()
+    }
+
+    /// The manifest with everything that was written.
+    fn finish(mut self) -> Result<Manifest, Error> {
+        if !self.packed.is_empty() {
+            self.manifest.outputs.append(&mut self.packed);
+            self.write_manifest()?;
         }
         Ok(self.manifest)
     }
@@ -151,6 +165,9 @@ impl Runner {
             Step::Certificates => self.certificates()?,
             Step::Units { services } => self.units(services)?,
             Step::Write { level, .. } => self.write(*level)?,
+            Step::Pack { format, file, cmdline } => {
+                self.pack(*format, file, cmdline.clone().unwrap_or_default())?
+            }
         };
         task.done(&note);
         Ok(())
@@ -311,10 +328,36 @@ impl Runner {
         })?;
         let note = format!("{:.1} MB", initramfs.size as f64 / 1e6);
         self.manifest.outputs = vec![vmlinuz, initramfs];
-        json(&self.out, &format!("manifest-{arch}.json"), &self.manifest)?;
+        self.write_manifest()?;
         json(&self.out, &format!("lock-{arch}.json"), &self.lock)?;
         json(&self.out, &format!("sizes-{arch}.json"), &Sizes::of(&image.tree))?;
         json(&self.out, &format!("sbom-{arch}.spdx.json"), &spdx::document(&self.manifest))?;
+        Ok(note)
+    }
+
+    fn write_manifest(&self) -> Result<(), Error> {
+        json(&self.out, &format!("manifest-{}.json", self.lock.arch.linux()), &self.manifest)
+    }
+
+    /// Packs what [`Self::write`] wrote.
+    fn pack(&mut self, format: OutputFormat, file: &str, cmdline: Cmdline) -> Result<String, Error> {
+        let [kernel, initramfs] = &self.manifest.outputs[..] else {
+            return Err(Error::malformed("plan", "it packs an image before that is written"));
+        };
+        let source = formats::Source {
+            arch: self.lock.arch,
+            date: self.lock.source_date,
+            kernel: Body::file(&self.out.join(&kernel.name))?,
+            initramfs: Body::file(&self.out.join(&initramfs.name))?,
+            sums: [kernel.sha256.clone(), initramfs.sha256.clone()],
+            version: self.image.shelf.version.clone(),
+            os_release: self.image.text("etc/os-release")?.unwrap_or_default(),
+            cmdline,
+        };
+        let media = Media(self.debs.clone());
+        let packed = output(&self.out, file, |out| formats::write(format, &source, &media, out))?;
+        let note = format!("{:.1} MB", packed.size as f64 / 1e6);
+        self.packed.push(packed);
         Ok(note)
     }
 }

@@ -50,6 +50,7 @@ fn small(out: &Path) -> Manifest {
         manifest: manifest(),
         lock: crate::lock::testing::lock(),
         cache: out.to_owned(),
+        packed: Vec::new(),
     };
     let steps = [
         Step::Modules { wanted: vec!["virtio_net".to_owned()] },

@@ -43,7 +43,7 @@ pub async fn bundle(
     file: &Path,
     progress: &dyn Progress,
 ) -> Result<Artifact, Error> {
-    let packages: Vec<_> = plan.lock.packages.iter().chain(&plan.lock.loader).cloned().collect();
+    let packages: Vec<_> = plan.lock.inputs().cloned().collect();
     let fetched = fetch(&packages, &plan.mirrors, options, progress).await?;
     let mut overlays = Vec::new();
     for source in &plan.overlays {
@@ -210,7 +210,7 @@ impl Reader<'_> {
         }
         fs::create_dir_all(&place).map_err(Error::io(&place))?;
         let fetcher = Fetcher::new(self.cache.join("debian"), true, Tuning::default())?;
-        let mut missing: Vec<_> = lock.packages.iter().chain(&lock.loader).collect();
+        let mut missing: Vec<_> = lock.inputs().collect();
         for entry in entries {
             self.entry(entry.map_err(|error| self.wrong(error))?, &place, &fetcher, &mut missing)?;
         }

@@ -31,7 +31,7 @@ fn inputs(cache: &Path) -> Inputs {
         let content = format!("{} {}", package.name, package.version);
         fetcher.put(&package.item(&Mirrors::default()), &mut content.as_bytes()).unwrap()
     };
-    let debs = lock.packages.iter().chain(&lock.loader).map(put).collect();
+    let debs = lock.inputs().map(put).collect();
     (lock, overlays, debs)
 }
 

@@ -16,6 +16,7 @@ use crate::build::json;
 use crate::builder::Builder;
 use crate::containers::{self, Container};
 use crate::error::Error;
+use crate::formats;
 use crate::kernel_files::{self, KernelFiles, LocalKernel};
 use crate::kernel_inputs::KernelInputs;
 use crate::loaders;
@@ -57,6 +58,9 @@ pub struct Lock {
     pub kernel_inputs: Option<KernelInputs>,
     /// The package with the boot loaders.
     pub loader: Option<PackageRef>,
+    /// Packages from which ISOs and UKIs boot, sorted by name.
+    #[serde(default)]
+    pub media: Vec<PackageRef>,
     /// Packages, sorted by name.
     pub packages: Vec<PackageRef>,
     /// Files of overlays, in the order in which they are laid.
@@ -88,6 +92,7 @@ pub async fn lock(recipe: &Recipe, options: &BuildOptions, progress: &dyn Progre
         local_kernel: None,
         kernel_inputs: None,
         loader: loaders::in_archive(&archive)?,
+        media: formats::in_archive(&archive, options.arch)?,
         packages: resolution.selected().map(PackageRef::of_selected).collect(),
         overlay: overlay(recipe, options)?,
         containers: containers::lock(recipe, options)?,
@@ -173,12 +178,21 @@ impl Lock {
         self.builder.as_ref().is_some_and(|own| own.agrees_with(builder))
     }
 
+    /// Every package that it names; those that only a kernel is built from, too.
+    pub(crate) fn everything(&self) -> impl Iterator<Item = &PackageRef> {
+        let kernel = self.kernel_inputs.iter().flat_map(KernelInputs::packages);
+        kernel.chain(self.inputs())
+    }
+
+    /// Every package that the image and its formats are made of.
+    pub(crate) fn inputs(&self) -> impl Iterator<Item = &PackageRef> {
+        self.packages.iter().chain(&self.loader).chain(&self.media)
+    }
+
     /// What is new in this lock against `old`.
     pub fn changes_since(&self, old: &Self) -> Changes {
         let by_name = |lock: &Self| -> BTreeMap<String, PackageRef> {
-            let kernel = lock.kernel_inputs.iter().flat_map(KernelInputs::packages);
-            let all = kernel.chain(&lock.packages).chain(&lock.loader);
-            all.map(|package| (package.name.clone(), package.clone())).collect()
+            lock.everything().map(|package| (package.name.clone(), package.clone())).collect()
         };
         let (mut before, mut changes) = (by_name(old), Changes::default());
         for (name, package) in by_name(self) {
@@ -300,6 +314,11 @@ impl LockFile {
         self.locks.iter().find(|lock| key_of(lock) == key)
     }
 
+    /// Every lock.
+    pub fn all(&self) -> impl Iterator<Item = &Lock> {
+        self.locks.iter()
+    }
+
     /// Puts `lock` in, in place of the one that it renews.
     pub fn put(&mut self, lock: Lock) {
         self.locks.retain(|old| key_of(old) != key_of(&lock));
@@ -360,6 +379,7 @@ pub(crate) mod testing {
             local_kernel: None,
             kernel_inputs: None,
             loader: Some(package("ipxe", "1")),
+            media: vec![package("shim-signed", "1")],
             packages: vec![package("bash", "5"), package("linux-image-6", "6")],
             overlay: Vec::new(),
             containers: Vec::new(),

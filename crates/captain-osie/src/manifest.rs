@@ -9,7 +9,7 @@ use crate::kernel_files::LocalKernel;
 use crate::overlay::Laid;
 
 /// Everything that went into an image, and what came out.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     /// The recipe's name.
     pub name: String,
@@ -39,7 +39,7 @@ pub struct Manifest {
     /// Files of overlays, in the order in which they were laid.
     pub overlay: Vec<Laid>,
     /// Container images, each run by a unit.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub containers: Vec<Container>,
     /// The kernel and the initramfs.
     pub outputs: Vec<Artifact>,

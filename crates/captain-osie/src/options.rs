@@ -1,10 +1,12 @@
 //! How an image is built; what is in it stands in the recipe.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use captain_model::{Arch, Recipe, Shipped};
+use captain_model::{Arch, Cmdline, Recipe, Shipped};
 
 use crate::error::Error;
+use crate::formats::OutputFormat;
 
 /// How to build.
 #[derive(Clone, Debug)]
@@ -24,6 +26,10 @@ pub struct BuildOptions {
     pub kernel_dir: Option<PathBuf>,
     /// Folder that replaces captaind's own overlay.
     pub overlay_dir: Option<PathBuf>,
+    /// What it is packed into, beside kernel and initramfs.
+    pub formats: BTreeSet<OutputFormat>,
+    /// What a UKI starts its kernel with.
+    pub cmdline: Cmdline,
 }
 
 impl BuildOptions {
@@ -41,6 +47,8 @@ impl BuildOptions {
             debug: false,
             kernel_dir: None,
             overlay_dir: None,
+            formats: BTreeSet::new(),
+            cmdline: Cmdline::new(),
         }
     }
 

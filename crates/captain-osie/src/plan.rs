@@ -6,13 +6,14 @@ use std::time::SystemTime;
 
 use captain_debian::archive::Options;
 use captain_debian::{Mirrors, Request};
-use captain_model::{Arch, KernelSource, Recipe, Shipped, Timestamp};
+use captain_model::{Arch, Cmdline, KernelSource, Recipe, Shipped, Timestamp};
 use serde::Serialize;
 
 use crate::accounts::RootLogin;
 use crate::builder::Builder;
 use crate::containers::Container;
 use crate::error::Error;
+use crate::formats::{OutputFormat, media};
 use crate::kernel_files::{self, KernelFiles, LocalKernel};
 use crate::lists::Packages;
 use crate::lock::Lock;
@@ -111,6 +112,15 @@ pub enum Step {
         /// File names.
         files: Vec<String>,
     },
+    /// Pack kernel and initramfs into another form.
+    Pack {
+        /// Which.
+        format: OutputFormat,
+        /// File name.
+        file: String,
+        /// The kernel's arguments in it, where they are fixed.
+        cmdline: Option<Cmdline>,
+    },
 }
 
 /// Plans the image that `recipe` describes and `lock` pins. Only the overlays, and a kernel that is no package, are
@@ -139,7 +149,7 @@ pub fn plan(recipe: &Recipe, lock: &Lock, options: &BuildOptions) -> Result<Plan
         arch: options.arch,
         suite: recipe.suite.clone(),
         source_date: lock.source_date,
-        steps: steps(recipe, options, &lock),
+        steps: steps(recipe, options, &lock)?,
         kernel: kernel_files::place(recipe, options).map(Path::to_owned),
         overlays: OverlaySource::all(recipe, options),
         lock,
@@ -159,6 +169,17 @@ fn local_kernel(recipe: &Recipe, options: &BuildOptions) -> Result<Option<LocalK
         return Ok(None);
     }
     Ok(Some(KernelFiles::find(path, options.arch)?.sums()?))
+}
+
+impl Plan {
+    /// The packages that are fetched.
+    pub(crate) fn fetched(&self) -> &[PackageRef] {
+        let packages = self.steps.iter().find_map(|step| match step {
+            Step::Fetch { packages } => Some(packages.as_slice()),
+            _ => None,
+        });
+        packages.unwrap_or_default()
+    }
 }
 
 /// Everything that the overlays lay down.
@@ -228,7 +249,18 @@ pub(crate) fn kernel_package(arch: Arch) -> String {
     format!("linux-image-{}", arch.debian())
 }
 
-fn steps(recipe: &Recipe, options: &BuildOptions, lock: &Lock) -> Vec<Step> {
+/// Packages of the image, and those that its formats boot from.
+fn fetched(options: &BuildOptions, lock: &Lock) -> Result<Vec<PackageRef>, Error> {
+    let mut packages = lock.packages.clone();
+    for package in media::locked(lock, options.formats.iter())? {
+        if !packages.iter().any(|other| other.sha256 == package.sha256) {
+            packages.push(package);
+        }
+    }
+    Ok(packages)
+}
+
+fn steps(recipe: &Recipe, options: &BuildOptions, lock: &Lock) -> Result<Vec<Step>, Error> {
     let meta = kernel_package(options.arch);
     let (first, others): (Vec<_>, Vec<_>) = lock
         .packages
@@ -240,7 +272,7 @@ fn steps(recipe: &Recipe, options: &BuildOptions, lock: &Lock) -> Vec<Step> {
     let mut modules = vec![Groups::BASE.to_owned()];
     modules.extend(recipe.modules.iter().cloned());
     let mut steps = vec![
-        Step::Fetch { packages: lock.packages.clone() },
+        Step::Fetch { packages: fetched(options, lock)? },
         Step::Unpack { packages: first.into_iter().chain(others).collect() },
     ];
     steps.extend(lock.kernel.clone().map(|package| Step::Kernel { package }));
@@ -271,7 +303,14 @@ fn steps(recipe: &Recipe, options: &BuildOptions, lock: &Lock) -> Vec<Step> {
             files: ["vmlinuz", "initramfs"].map(|file| format!("{file}-{arch}")).to_vec(),
         },
     ]);
-    steps
+    // Kernel and initramfs are written already.
+    let formats = options.formats.iter().filter(|format| **format != OutputFormat::Initramfs);
+    steps.extend(formats.map(|format| Step::Pack {
+        format: *format,
+        file: format.file(options.arch),
+        cmdline: (*format == OutputFormat::Uki).then(|| options.cmdline.clone()),
+    }));
+    Ok(steps)
 }
 
 fn root_login(recipe: &Recipe, debug: bool) -> RootLogin {
@@ -339,6 +378,10 @@ impl fmt::Display for Step {
             Self::Units { services } if services.is_empty() => f.write_str("enable units as presets say"),
             Self::Units { services } => write!(f, "enable units as presets say, and {}", services.join(", ")),
             Self::Write { level, files } => write!(f, "write {} (zstd level {level})", files.join(" and ")),
+            Self::Pack { format, file, cmdline: None } => write!(f, "pack them into {file} ({format})"),
+            Self::Pack { format, file, cmdline: Some(line) } => {
+                write!(f, "pack them into {file} ({format}) with `{line}`")
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use captain_debian::Sha256;
 use serde_json::{Value, json};
 
+use crate::calendar::Calendar;
 use crate::kernel_files::LocalKernel;
 use crate::manifest::{Manifest, PackageRef};
 
@@ -144,17 +145,10 @@ fn namespace(manifest: &Manifest) -> String {
     format!("urn:uuid:{}-{}-8{}-8{}-{}", &hex[..8], &hex[8..12], &hex[12..15], &hex[15..18], &hex[18..30])
 }
 
-/// Seconds since the epoch as `2025-09-06T10:00:00Z` (days to dates by Howard Hinnant's civil_from_days).
+/// Seconds since the epoch as `2025-09-06T10:00:00Z`.
 fn time(seconds: u64) -> String {
-    let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let (month, year) = if month < 10 { (month + 3, year) } else { (month - 9, year + 1) };
-    let (hour, minute, second) = (rest / 3_600, rest / 60 % 60, rest % 60);
-    format!("{:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z", year + era * 400)
+    let Calendar { year, month, day, hour, minute, second } = Calendar::of(seconds);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use captain_boot::{ServerFacts, Templates};
 use captain_dhcp::LeaseChange;
+use captain_model::iso::IsoSource;
 use captain_model::{
     Arch, BootPolicy, DhcpMode, Event, EventKind, Identity, Inventory, LocalBoot, Mac, UnknownMachines,
 };
@@ -35,7 +36,7 @@ pub(crate) struct Appliance {
     pub(crate) templates: ArcSwap<Templates>,
     /// Open files.
     pub(crate) shelf: ArcSwap<Shelf>,
-    /// The ISO that machines are given.
+    /// The ISOs that machines are given.
     pub(crate) isos: Isos,
     /// Events.
     pub(crate) bus: Bus,
@@ -67,7 +68,7 @@ impl Appliance {
         Self {
             inventory: ArcSwap::new(settings.inventory.clone()),
             templates: ArcSwap::from_pointee(settings.templates.clone()),
-            isos: Isos::new(settings.iso.clone()),
+            isos: Isos::default(),
             settings,
             shelf: ArcSwap::from_pointee(Shelf::default()),
             bus: Bus::new(timeline),
@@ -82,6 +83,18 @@ impl Appliance {
             mode: OnceLock::new(),
             settled: RwLock::new(loaded.settled),
         }
+    }
+
+    /// The ISO of `mac`: the configured one for all, else the one that was built with its OSIE.
+    pub(crate) fn iso_of(&self, mac: Mac) -> Option<IsoSource> {
+        let built = || {
+            let inventory = self.inventory.load();
+            let identity = inventory.identify(mac);
+            let learnt = self.bus.latest_boot(mac).and_then(|boot| boot.arch);
+            let arch = identity.machine().and_then(|machine| machine.arch).or(learnt).unwrap_or(Arch::Amd64);
+            self.shelf.load().osie(&identity.profile().name)?.iso(arch).map(IsoSource::File)
+        };
+        self.settings.iso.clone().or_else(built)
     }
 
     /// Publishes `event`, and keeps what follows from it.

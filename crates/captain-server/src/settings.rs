@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use captain_boot::Templates;
 use captain_dhcp::Home;
+use captain_model::iso::IsoSource;
 use captain_model::{DhcpMode, Inventory, Subnet};
 use ipnet::{IpNet, Ipv4Net};
 
@@ -43,8 +44,9 @@ pub struct Settings {
     pub osies: BTreeMap<String, PathBuf>,
     /// Scripts that machines are given; replaced by [`crate::Handle::reload`].
     pub templates: Templates,
-    /// ISO that machines are given with their command line in it, at `/iso/{mac}/{name}.iso`.
-    pub iso: Option<PathBuf>,
+    /// ISO that machines are given with their command line in it, at `/iso/{mac}/{name}.iso`; where there is none,
+    /// each is given that of its OSIE.
+    pub iso: Option<IsoSource>,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// All machines; replaced by [`crate::Handle::reload`].

@@ -10,7 +10,7 @@ use captain_server::{DhcpSettings, Https, InterfaceSpec, Settings, SyslogSetting
 
 use crate::exit::Failure;
 use crate::interfaces::{self, Interface};
-use crate::{agent, paths};
+use crate::{added, agent, paths};
 
 /// The interfaces to serve: the named ones, else the one with the default route.
 ///
@@ -89,15 +89,17 @@ fn route(route: &captain_config::Route) -> captain_dhcp::Route {
     captain_dhcp::Route { network: route.network, via: route.via }
 }
 
-/// The inventory, with the agent of captaind's own registry for machines for which nobody names one.
+/// The inventory, with the kernel arguments of OSIEs of other makers, and with the agent of captaind's own registry
+/// for machines for which nobody names one.
 pub(crate) fn inventory(config: &Config, interfaces: &[Interface], cache: &Path) -> Inventory {
     let own = config.server.address.or_else(|| interfaces.first().map(|interface| interface.address));
+    let Some(own) = own else { return config.inventory.clone() };
+    let own = format!("{own}:{}", config.server.http_port);
+    let inventory = added::with_arguments(&config.inventory, &cache.join("osie"), &format!("http://{own}"));
     let image = config.registry.enabled.then(|| agent::own_image(&paths::images(cache))).flatten();
-    match (image, own) {
-        (Some(image), Some(own)) => {
-            agent::with_own(&config.inventory, &image, &format!("{own}:{}", config.server.http_port))
-        }
-        _ => config.inventory.clone(),
+    match image {
+        Some(image) => agent::with_own(&inventory, &image, &own),
+        None => inventory,
     }
 }
 

@@ -4,8 +4,15 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use captain_model::{Arch, BootStage, DhcpMode, Firmware, Mac};
+use captain_model::{BootStage, DhcpMode, Firmware, Mac};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+mod osie;
+
+pub(crate) use osie::{
+    BuildArgs, BuilderName, CleanArgs, OsieAddArgs, OsieCommand, OsieListArgs, OsieRemoveArgs, PlanArgs,
+    RecipeArgs, ShellArgs, SummaryArgs, WhichArgs,
+};
 
 /// A netboot appliance for bare metal in one daemon.
 ///
@@ -25,10 +32,22 @@ pub(crate) enum Command {
     #[command(after_help = SERVE_EXAMPLE)]
     Serve(ServeArgs),
     /// Build an OSIE: kernel, initramfs and a manifest of everything in them
-    #[command(after_help = BUILD_EXAMPLE)]
+    #[command(after_help = osie::BUILD_EXAMPLE)]
     Build(BuildArgs),
+    /// What is in a built OSIE, and why: packages, sizes, units, kernel modules
+    #[command(after_help = "Example: captaind summary --json | jq '.manifest.packages[].why'")]
+    Summary(SummaryArgs),
+    /// Open a shell in an OSIE's root, without root rights; it leaves nothing behind
+    #[command(after_help = osie::SHELL_EXAMPLE)]
+    Shell(ShellArgs),
+    /// Remove what the cache no longer needs: by default downloads and drafts that no lock names
+    #[command(after_help = osie::CLEAN_EXAMPLE)]
+    Clean(CleanArgs),
+    /// OSIEs: those that were built, and those of other makers
+    #[command(subcommand)]
+    Osie(OsieCommand),
     /// Print what `build` would do; touches nothing
-    #[command(after_help = PLAN_EXAMPLE)]
+    #[command(after_help = osie::PLAN_EXAMPLE)]
     Plan(PlanArgs),
     /// Boot virtual machines with real firmware in a private network on this box
     #[command(after_help = LAB_EXAMPLE)]
@@ -71,19 +90,6 @@ Examples:
   captaind serve -i eth1 --mode dynamic        give out addresses on eth1
   captaind serve -i eth1 --mode auto-proxy     beside the network's own DHCP server";
 
-const BUILD_EXAMPLE: &str = "\
-Examples:
-  captaind build -o out                        vmlinuz-x86_64, initramfs-x86_64 and their manifest in out/
-  captaind build --profile rack --level 19     the OSIE that profile `rack` names, as small as it gets
-  captaind build --profile slim                the shipped recipe with nothing that the agent does not need
-  captaind build --arch amd64,arm64            for both, wherever it is built
-  captaind build --kernel ./my-kernel          vmlinuz and lib/modules (or modules) of your own, from that folder
-  captaind build --kernel source               compile the kernel in a container; --builder host does without one
-  captaind build --update                      renew the lock and say which packages changed
-  captaind build --bundle site.tar             lock and inputs, for `captaind build --from-bundle site.tar`";
-
-const PLAN_EXAMPLE: &str = "Example: captaind plan --json | jq '.packages[].name'";
-
 const LAB_EXAMPLE: &str = "\
 Examples:
   captaind lab                                 one BIOS machine, from power-on to the agent
@@ -108,7 +114,7 @@ pub(crate) struct ConfigArgs {
 }
 
 /// Where files are kept.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct CacheArgs {
     /// Downloads, built OSIEs and images [default: /var/cache/captaind, or ~/.cache/captaind]
     #[arg(long, value_name = "DIR", env = "CAPTAIND_CACHE_DIR")]
@@ -136,83 +142,6 @@ pub(crate) struct ServeArgs {
     /// The files are there: build nothing (the lab's daemon has no mirror)
     #[arg(long, hide = true)]
     pub(crate) prepared: bool,
-}
-
-#[derive(Args, Clone, Debug)]
-pub(crate) struct RecipeArgs {
-    #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    /// CPU architecture; may be repeated [default: amd64]
-    #[arg(long, env = "CAPTAIND_ARCH", value_delimiter = ',')]
-    pub(crate) arch: Vec<Arch>,
-    /// Build the OSIE that this profile names, or the recipe of this name: default, slim, debug
-    #[arg(long, value_name = "PROFILE", env = "CAPTAIND_PROFILE", default_value = "default")]
-    pub(crate) profile: String,
-    /// Kernel: debian, source, or a vmlinuz (or a folder with it) and its modules [default: what the recipe says]
-    #[arg(long, value_name = "debian|source|PATH", env = "CAPTAIND_KERNEL")]
-    pub(crate) kernel: Option<String>,
-    /// Where a kernel from source is compiled [default: as locked, else container]
-    #[arg(long, value_enum, env = "CAPTAIND_BUILDER")]
-    pub(crate) builder: Option<BuilderName>,
-    /// Sources of that kernel: a folder or a tarball [default: as locked, else the suite's linux-source package]
-    #[arg(long, value_name = "PATH", env = "CAPTAIND_KERNEL_SRC")]
-    pub(crate) kernel_src: Option<PathBuf>,
-    /// Options of that kernel: a folder with *.config files in place of captaind's own
-    #[arg(long, value_name = "DIR", env = "CAPTAIND_KERNEL_CONFIGS")]
-    pub(crate) kernel_configs: Option<PathBuf>,
-    /// zstd level; 19 for the smallest image, lower for a faster build
-    #[arg(long, env = "CAPTAIND_LEVEL", value_parser = clap::value_parser!(i32).range(1..=22))]
-    pub(crate) level: Option<i32>,
-    /// Use only what the cache holds
-    #[arg(long, env = "CAPTAIND_OFFLINE")]
-    pub(crate) offline: bool,
-    /// Debug image of any recipe: root on the consoles without a password, and tools, as in recipe `debug`
-    #[arg(long, env = "CAPTAIND_DEBUG")]
-    pub(crate) debug: bool,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
-}
-
-/// Where kernels are compiled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum BuilderName {
-    /// In a container (Docker or Podman; DOCKER_HOST is honoured), with Debian's compiler
-    Container,
-    /// On this machine, with its own compiler
-    Host,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct BuildArgs {
-    #[command(flatten)]
-    pub(crate) recipe: RecipeArgs,
-    /// Where the image goes [default: the cache, where `serve` looks for it]
-    #[arg(short, long, value_name = "DIR", env = "CAPTAIND_OUTPUT")]
-    pub(crate) output: Option<PathBuf>,
-    /// Renew the lock: take the packages that the mirror has now, and print what changed
-    #[arg(long, env = "CAPTAIND_UPDATE", conflicts_with = "from_bundle")]
-    pub(crate) update: bool,
-    /// Write the lock and all inputs to a file for a place without a network, and build nothing
-    #[arg(long, value_name = "FILE", conflicts_with = "from_bundle")]
-    pub(crate) bundle: Option<PathBuf>,
-    /// Build what is in a bundle, without a network
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["arch", "debug"])]
-    pub(crate) from_bundle: Option<PathBuf>,
-    /// Print the manifest as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct PlanArgs {
-    #[command(flatten)]
-    pub(crate) recipe: RecipeArgs,
-    /// Plan with the packages that the mirror has now, and print what `build --update` would change
-    #[arg(long, env = "CAPTAIND_UPDATE")]
-    pub(crate) update: bool,
-    /// Print the plan as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
 }
 
 #[derive(Args, Debug)]
@@ -272,6 +201,8 @@ pub(crate) struct LabArgs {
 pub(crate) struct CheckArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
     /// Print the faults as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -281,6 +212,8 @@ pub(crate) struct CheckArgs {
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
     /// The machine's MAC address, in any spelling; with --pcap, only its packets
     #[arg(required_unless_present = "pcap")]
     pub(crate) mac: Option<Mac>,

@@ -26,11 +26,14 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// The cache folder: flag, configuration, default.
     pub(crate) fn cache_dir(&self, args: &CacheArgs) -> PathBuf {
-        args.cache_dir
-            .clone()
-            .or_else(|| self.config.server.cache_dir.clone())
-            .unwrap_or_else(paths::default_cache)
+        cache_dir(args, self.config.server.cache_dir.as_deref())
     }
+}
+
+/// The cache folder: flag, configuration, default.
+pub(crate) fn cache_dir(args: &CacheArgs, configured: Option<&Path>) -> PathBuf {
+    let named = args.cache_dir.as_deref().or(configured);
+    named.map_or_else(paths::default_cache, Path::to_owned)
 }
 
 /// The file that applies: the named one, or the first that is there.
@@ -42,20 +45,28 @@ pub(crate) fn find(args: &ConfigArgs) -> Option<PathBuf> {
 ///
 /// # Errors
 /// All faults of the file at once.
-pub(crate) fn load(args: &ConfigArgs) -> Result<Loaded, Failure> {
-    read(args).map_err(Failure::usage)
+pub(crate) fn load(args: &ConfigArgs, cache: &CacheArgs) -> Result<Loaded, Failure> {
+    read(args, cache).map_err(Failure::usage)
 }
 
 /// As [`load`], with the faults as they are.
-pub(crate) fn read(args: &ConfigArgs) -> Result<Loaded, Faults> {
-    read_again(args, &PasswordFiles::default())
+pub(crate) fn read(args: &ConfigArgs, cache: &CacheArgs) -> Result<Loaded, Faults> {
+    read_again(args, cache, &PasswordFiles::default())
 }
 
 /// As [`read`], with password files that need be readable the first time only.
-pub(crate) fn read_again(args: &ConfigArgs, passwords: &PasswordFiles) -> Result<Loaded, Faults> {
+pub(crate) fn read_again(
+    args: &ConfigArgs,
+    cache: &CacheArgs,
+    passwords: &PasswordFiles,
+) -> Result<Loaded, Faults> {
+    let added = |name: &str, configured: Option<&Path>| {
+        let cache = cache_dir(cache, configured);
+        captain_osie::dropin::added(&cache.join("osie"), name).is_some()
+    };
     match find(args) {
         Some(path) => {
-            let config = captain_config::load_again(&path, passwords)?;
+            let config = captain_config::load_beside(&path, &added, passwords)?;
             let templates = scripts::load(&path, &config)?;
             Ok(Loaded { config, templates, path: Some(path) })
         }

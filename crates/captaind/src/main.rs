@@ -1,5 +1,6 @@
 //! A netboot appliance for bare metal in one daemon: the command line, which wires and decides nothing.
 
+mod added;
 mod agent;
 mod appliance;
 mod cli;
@@ -51,6 +52,10 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Lab(args) => commands::lab::run(&args),
         Command::Serve(args) => commands::serve::run(&args),
         Command::Build(args) => wait_or_stop(commands::build::build(&args)),
+        Command::Summary(args) => commands::summary::run(&args),
+        Command::Shell(args) => commands::enter::run(&args),
+        Command::Clean(args) => commands::clean::run(&args),
+        Command::Osie(command) => wait(commands::osie::run(&command)),
         Command::Plan(args) => wait(commands::build::plan(&args)),
         Command::Check(args) => commands::check::run(&args),
         Command::Explain(args) => commands::explain::run(&args),

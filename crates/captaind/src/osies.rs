@@ -37,7 +37,7 @@ pub(crate) fn is_built(folder: &Path, arch: Arch) -> bool {
 }
 
 /// An OSIE to be built.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wish<'a> {
     pub(crate) recipe: &'a Recipe,
     /// How to build; `level` only counts where no lock says otherwise.
@@ -130,7 +130,9 @@ pub(crate) async fn build(
     output: &Path,
     progress: &dyn Progress,
 ) -> Result<(Manifest, Planned), Failure> {
-    let planned = plan_with_kernel(wish, progress).await?;
+    let mut wish = wish.clone();
+    wish.options.formats.extend(captain_osie::formats_in(output, wish.options.arch));
+    let planned = plan_with_kernel(&wish, progress).await?;
     let built = captain_osie::build(&planned.plan, &planned.options, output, progress).await;
     let manifest = built.map_err(failure)?;
     keep(&wish.locks, &planned.plan.lock)?;

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::ServedFile;
+use super::upstream::Upstream;
 
 /// Bytes of a known number under a tag of their own.
 #[derive(Clone, Debug)]
 pub(crate) struct Content {
     /// What is read.
-    pub(crate) file: Arc<File>,
+    pub(crate) source: Source,
     /// Bytes.
     pub(crate) size: u64,
     /// Strong entity tag (RFC 9110 section 8.8.3).
@@ -21,6 +22,15 @@ pub(crate) struct Content {
     pub(crate) media_type: &'static str,
     /// What stands in the place of the file's own bytes, by offset, in order; no two touch the same byte.
     pub(crate) patches: Vec<(u64, Bytes)>,
+}
+
+/// Where bytes are read that are not replaced.
+#[derive(Clone, Debug)]
+pub(crate) enum Source {
+    /// On this machine.
+    File(Arc<File>),
+    /// On another server.
+    Upstream(Arc<Upstream>),
 }
 
 /// Some bytes of a body.
@@ -45,7 +55,7 @@ impl Piece {
 impl From<&ServedFile> for Content {
     fn from(file: &ServedFile) -> Self {
         Self {
-            file: file.file.clone(),
+            source: Source::File(file.file.clone()),
             size: file.artifact.size,
             etag: file.etag(),
             media_type: file.media_type(),
@@ -88,7 +98,7 @@ mod tests {
 
     fn content(size: u64, patches: &[(u64, &'static [u8])]) -> Content {
         Content {
-            file: Arc::new(tempfile::tempfile().unwrap()),
+            source: Source::File(Arc::new(tempfile::tempfile().unwrap())),
             size,
             etag: "\"x\"".into(),
             media_type: "application/vnd.efi-iso",

@@ -1,5 +1,6 @@
-//! The ISO that machines are given with their own command line in it.
+//! ISOs that machines are given with their own command line in it.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -8,12 +9,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use captain_boot::{IsoRoom, IsoSearch};
+use captain_model::iso::IsoSource;
+use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 use tokio::sync::Mutex;
 
-use super::Content;
 use super::served::media_type;
+use super::upstream::Upstream;
+use super::{Content, Source};
 
 /// Bytes read at a time when an ISO is searched.
 const PIECE: usize = 1 << 20;
@@ -21,9 +25,12 @@ const PIECE: usize = 1 << 20;
 /// Why there is no ISO.
 #[derive(Debug, Error)]
 pub(crate) enum IsoError {
-    /// None was asked for.
-    #[error("no ISO is served here: name one as `source` in [iso]")]
-    NotConfigured,
+    /// There is none for this machine.
+    #[error(
+        "there is no ISO for this machine: `captaind build --format iso` makes one of its OSIE, or name one as \
+         `source` in [iso]"
+    )]
+    NotThere,
     /// The file cannot be read.
     #[error("the ISO {path} cannot be read: {source}")]
     Unreadable {
@@ -32,21 +39,36 @@ pub(crate) enum IsoError {
         /// Why.
         source: io::Error,
     },
+    /// The other server does not give it.
+    #[error("the ISO cannot be had from {url}: {why}")]
+    Upstream {
+        /// Where it should be.
+        url: String,
+        /// Why it is not.
+        why: String,
+    },
     /// There is nothing to replace in it.
     #[error(
         "the ISO {0} holds no placeholder for a kernel command line: take one that is made for this, such as \
-         CaptainOS's or Hook's"
+         captaind's, CaptainOS's or Hook's"
     )]
-    NoPlaceholder(PathBuf),
+    NoPlaceholder(IsoSource),
 }
 
 /// An ISO, searched.
 #[derive(Debug)]
 pub(crate) struct Iso {
-    file: Arc<File>,
-    stamp: Stamp,
+    origin: Origin,
+    size: u64,
     sha256: Vec<u8>,
     rooms: Vec<IsoRoom>,
+}
+
+/// Where it was found, in which version.
+#[derive(Debug)]
+enum Origin {
+    File(Arc<File>, Stamp),
+    Upstream(Arc<Upstream>),
 }
 
 /// What changes when a file does.
@@ -71,8 +93,11 @@ impl Iso {
         }
         let hex: String = tag.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         Content {
-            file: self.file.clone(),
-            size: self.stamp.size,
+            source: match &self.origin {
+                Origin::File(file, _) => Source::File(file.clone()),
+                Origin::Upstream(upstream) => Source::Upstream(upstream.clone()),
+            },
+            size: self.size,
             etag: format!("\"{hex}\""),
             media_type: media_type("x.iso"),
             patches: self.rooms.iter().map(|room| room.offset).zip(patches).collect(),
@@ -82,24 +107,57 @@ impl Iso {
     fn search(path: &Path, known: Option<Arc<Self>>) -> io::Result<Arc<Self>> {
         let file = File::open(path)?;
         let stamp = stamp(&file)?;
-        if let Some(known) = known.filter(|known| known.stamp == stamp) {
+        let same = |known: &Arc<Self>| matches!(&known.origin, Origin::File(_, was) if *was == stamp);
+        if let Some(known) = known.filter(same) {
             return Ok(known);
         }
-        let (mut search, mut hasher) = (IsoSearch::new(), Sha256::new());
-        let (mut buffer, mut at) = (vec![0; PIECE], 0);
+        let (mut scan, mut buffer, mut at) = (Scan::default(), vec![0; PIECE], 0);
         while at < stamp.size {
             let read = file.read_at(&mut buffer, at)?;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            search.push(&buffer[..read]);
-            hasher.update(&buffer[..read]);
+            scan.push(&buffer[..read]);
             at += read as u64;
         }
-        let (sha256, rooms) = (hasher.finalize().to_vec(), search.finish());
-        let fits = |room: &IsoRoom| room.offset + room.length as u64 <= stamp.size;
-        let rooms = rooms.into_iter().filter(fits).collect();
-        Ok(Arc::new(Self { file: Arc::new(file), stamp, sha256, rooms }))
+        Ok(Arc::new(scan.finish(Origin::File(Arc::new(file), stamp), stamp.size)))
+    }
+
+    /// The ISO at `url`, which is read through once for each of its versions.
+    async fn fetch(url: &str, known: Option<Arc<Self>>) -> Result<Arc<Self>, String> {
+        if let Some(known) = known
+            && let Origin::Upstream(upstream) = &known.origin
+            && upstream.is_current().await?
+        {
+            return Ok(known);
+        }
+        let upstream = Upstream::find(url).await?;
+        let (mut scan, size) = (Scan::default(), upstream.size());
+        let mut bytes = upstream.read(0..size);
+        while let Some(piece) = bytes.try_next().await.map_err(|error| error.to_string())? {
+            scan.push(&piece);
+        }
+        Ok(Arc::new(scan.finish(Origin::Upstream(upstream), size)))
+    }
+}
+
+/// All bytes of an ISO, looked at once.
+#[derive(Default)]
+struct Scan {
+    search: IsoSearch,
+    sum: Sha256,
+}
+
+impl Scan {
+    fn push(&mut self, bytes: &[u8]) {
+        self.search.push(bytes);
+        self.sum.update(bytes);
+    }
+
+    fn finish(self, origin: Origin, size: u64) -> Iso {
+        let fits = |room: &IsoRoom| room.offset + room.length as u64 <= size;
+        let rooms = self.search.finish().into_iter().filter(fits).collect();
+        Iso { origin, size, sha256: self.sum.finalize().to_vec(), rooms }
     }
 }
 
@@ -112,33 +170,35 @@ fn stamp(file: &File) -> io::Result<Stamp> {
     Ok(Stamp { file, size: data.len(), modified })
 }
 
-/// The one ISO of the appliance, searched once for each version of the file.
-#[derive(Debug)]
+/// The ISOs of the appliance, each searched once for each of its versions.
+#[derive(Debug, Default)]
 pub(crate) struct Isos {
-    source: Option<PathBuf>,
-    known: Mutex<Option<Arc<Iso>>>,
+    known: Mutex<HashMap<IsoSource, Arc<Iso>>>,
 }
 
 impl Isos {
-    /// Serves `source`.
-    pub(crate) fn new(source: Option<PathBuf>) -> Self {
-        Self { source, known: Mutex::new(None) }
-    }
-
-    /// The ISO as the file is now. The first who asks after a change searches it, others wait for that.
+    /// The ISO as it is now. The first who asks after a change searches it, others wait for that.
     ///
     /// # Errors
     /// There is none, or nothing in it can be replaced.
-    pub(crate) async fn open(&self) -> Result<Arc<Iso>, IsoError> {
-        let path = self.source.clone().ok_or(IsoError::NotConfigured)?;
+    pub(crate) async fn open(&self, source: Option<IsoSource>) -> Result<Arc<Iso>, IsoError> {
+        let source = source.ok_or(IsoError::NotThere)?;
         let mut known = self.known.lock().await;
-        let (searched, before) = (path.clone(), known.clone());
-        let iso = tokio::task::spawn_blocking(move || Iso::search(&searched, before))
-            .await
-            .unwrap_or_else(|error| Err(io::Error::other(error)))
-            .map_err(|source| IsoError::Unreadable { path: path.clone(), source })?;
-        *known = Some(iso.clone());
-        if iso.rooms.is_empty() { Err(IsoError::NoPlaceholder(path)) } else { Ok(iso) }
+        let before = known.get(&source).cloned();
+        let iso = match source.clone() {
+            IsoSource::File(path) => {
+                let searched = path.clone();
+                tokio::task::spawn_blocking(move || Iso::search(&searched, before))
+                    .await
+                    .unwrap_or_else(|error| Err(io::Error::other(error)))
+                    .map_err(|source| IsoError::Unreadable { path, source })?
+            }
+            IsoSource::Url(url) => {
+                Iso::fetch(&url, before).await.map_err(|why| IsoError::Upstream { url, why })?
+            }
+        };
+        known.insert(source.clone(), iso.clone());
+        if iso.rooms.is_empty() { Err(IsoError::NoPlaceholder(source)) } else { Ok(iso) }
     }
 }
 
@@ -155,17 +215,17 @@ mod tests {
     async fn a_file_is_searched_once_for_each_of_its_versions() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.iso");
-        let isos = Isos::new(Some(path.clone()));
-        assert!(matches!(isos.open().await, Err(IsoError::Unreadable { .. })));
+        let (isos, source) = (Isos::default(), Some(IsoSource::File(path.clone())));
+        assert!(matches!(isos.open(source.clone()).await, Err(IsoError::Unreadable { .. })));
         std::fs::write(&path, image(PIECE - 500)).unwrap();
-        let first = isos.open().await.unwrap();
+        let first = isos.open(source.clone()).await.unwrap();
         assert_eq!(first.rooms, [IsoRoom { offset: PIECE as u64 - 500, length: ISO_PATCH_SIZE }]);
-        assert!(Arc::ptr_eq(&first, &isos.open().await.unwrap()));
+        assert!(Arc::ptr_eq(&first, &isos.open(source.clone()).await.unwrap()));
         std::fs::write(folder.path().join("new"), image(7)).unwrap();
         std::fs::rename(folder.path().join("new"), &path).unwrap();
-        assert_eq!(isos.open().await.unwrap().rooms[0].offset, 7);
+        assert_eq!(isos.open(source.clone()).await.unwrap().rooms[0].offset, 7);
         std::fs::write(&path, "no placeholder").unwrap();
-        assert!(matches!(isos.open().await, Err(IsoError::NoPlaceholder(_))));
+        assert!(matches!(isos.open(source.clone()).await, Err(IsoError::NoPlaceholder(_))));
     }
 
     #[tokio::test]
@@ -173,7 +233,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.iso");
         std::fs::write(&path, image(7)).unwrap();
-        let iso = Isos::new(Some(path)).open().await.unwrap();
+        let iso = Isos::default().open(Some(IsoSource::File(path))).await.unwrap();
         let tag = |text: &'static [u8]| iso.with(vec![Bytes::from_static(text)]).etag;
         assert_eq!(tag(b"a"), tag(b"a"));
         assert_ne!(tag(b"a"), tag(b"b"));

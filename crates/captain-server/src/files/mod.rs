@@ -6,9 +6,10 @@ pub(crate) mod content;
 pub(crate) mod iso;
 pub(crate) mod served;
 pub(crate) mod shelf;
+pub(crate) mod upstream;
 
 pub(crate) use confined::Confined;
-pub(crate) use content::{Content, Piece};
+pub(crate) use content::{Content, Piece, Source};
 pub(crate) use iso::{Iso, IsoError, Isos};
 pub(crate) use served::ServedFile;
 pub(crate) use shelf::{Osie, Shelf};

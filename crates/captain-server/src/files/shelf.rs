@@ -1,9 +1,10 @@
 //! Everything that replies and scripts can name, opened: boot loaders, and kernel and initramfs of each profile.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use captain_model::iso::IsoSource;
 use captain_model::{Arch, Firmware, Inventory, Profile};
 
 use super::{Confined, ServedFile};
@@ -42,7 +43,7 @@ impl Shelf {
             shelf.missing.extend(missing_of(profile, &osie, inventory));
             shelf.osies.insert(profile.name.clone(), osie);
         }
-        shelf.missing.extend(settings.iso.as_deref().and_then(unreadable_iso));
+        shelf.missing.extend(settings.iso.as_ref().and_then(unreadable_iso));
         for file in opened.into_values().flatten() {
             shelf.by_hash.insert(file.artifact.sha256.clone(), file);
         }
@@ -109,6 +110,16 @@ impl Osie {
         }
     }
 
+    /// The ISO that was built with it.
+    pub(crate) fn iso(&self, arch: Arch) -> Option<PathBuf> {
+        match self {
+            Self::Folder(folder, _) => {
+                Some(folder.join(format!("osie-{}.iso", arch.linux()))).filter(|path| path.is_file())
+            }
+            Self::Url(_) => None,
+        }
+    }
+
     /// Whether kernel and initramfs for `arch` are there.
     pub(crate) fn has(&self, arch: Arch) -> bool {
         match self {
@@ -154,12 +165,28 @@ fn open_osie(settings: &Settings, profile: &Profile, opened: &mut Opened) -> Osi
     }
     let folder = folder_of(settings, &profile.osie);
     let mut files = BTreeMap::new();
-    for name in Arch::ALL.into_iter().flat_map(names_of) {
+    let own = Arch::ALL.into_iter().flat_map(names_of).map(|name| (name.clone(), name));
+    for (name, was) in own.chain(listed(&folder)) {
         let path = folder.join(&name);
         let file = opened.entry(path.clone()).or_insert_with(|| ServedFile::open(&path).ok().map(Arc::new));
-        files.extend(file.clone().map(|file| (name, file)));
+        // Whoever asks for a file as its maker calls it gets it too.
+        files
+            .extend(file.iter().flat_map(|file| [(name.clone(), file.clone()), (was.clone(), file.clone())]));
     }
     Osie::Folder(folder, files)
+}
+
+/// Names in an OSIE of another maker, as `captaind osie add` lists them: what a file is called, and was called.
+fn listed(folder: &Path) -> Vec<(String, String)> {
+    let list = std::fs::read(folder.join("osie.json")).ok();
+    let list: Option<serde_json::Value> = list.and_then(|text| serde_json::from_slice(&text).ok());
+    let files = list.as_ref().and_then(|list| list["files"].as_array()).into_iter().flatten();
+    let names = files.filter_map(|file| Some((file["name"].as_str()?, file["was"].as_str()?)));
+    let inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    names
+        .filter(|(name, _)| inside(name) && !name.ends_with(".iso"))
+        .map(|(name, was)| (name.to_owned(), was.to_owned()))
+        .collect()
 }
 
 /// A name is a built OSIE; anything with a slash is a folder.
@@ -198,7 +225,9 @@ fn sentence(profile: &Profile, arch: Arch) -> String {
     }
 }
 
-fn unreadable_iso(path: &Path) -> Option<String> {
+fn unreadable_iso(source: &IsoSource) -> Option<String> {
+    // What another server has is known when it is asked for.
+    let IsoSource::File(path) = source else { return None };
     let error = std::fs::File::open(path).err()?;
     Some(format!("the ISO {} of [iso] cannot be read ({error}): put it there", path.display()))
 }
@@ -249,6 +278,26 @@ mod tests {
         assert!(Arc::ptr_eq(&kernel("default"), &kernel("rack")));
         assert!(matches!(shelf.osie("remote"), Some(Osie::Url(url)) if url == "http://192.0.2.1/hook"));
         assert!(shelf.by_hash(&kernel("rack").artifact.sha256).is_some());
+    }
+
+    #[test]
+    fn an_osie_of_another_maker_has_its_further_files_and_the_makers_names_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["vmlinuz-x86_64", "initramfs-x86_64", "modloop-x86_64", "repo-x86_64/main/a.apk"] {
+            put(folder.path().join("osie/old").join(name));
+        }
+        put(folder.path().join("osie/secret"));
+        let list = r#"{"files": [
+            {"name": "vmlinuz-x86_64", "was": "vmlinuz-6.1-x86_64"}, {"name": "../secret", "was": "x"},
+            {"name": "modloop-x86_64", "was": "modloop-x86_64"},
+            {"name": "repo-x86_64/main/a.apk", "was": "repo-x86_64/main/a.apk"}]}"#;
+        std::fs::write(folder.path().join("osie/old/osie.json"), list).unwrap();
+        let profile = Profile { osie: "old".to_owned(), ..Profile::new("default") };
+        let osie = open_osie(&settings(folder.path()), &profile, &mut Opened::new());
+        for name in ["vmlinuz-x86_64", "vmlinuz-6.1-x86_64", "modloop-x86_64", "repo-x86_64/main/a.apk"] {
+            assert!(osie.file(name).is_some(), "{name}");
+        }
+        assert!(osie.file("../secret").is_none() && osie.file("x").is_none());
     }
 
     #[test]

@@ -10,15 +10,16 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use hyper::body::{Body, Frame, SizeHint};
 
 use super::lane::{Finished, Lane, SEGMENT, Segment, Slot, Tally};
-use crate::files::Piece;
 use crate::files::blocks::{Blocks, Warmth};
+use crate::files::{Piece, Source};
 
 /// Some pieces of a file, one after the other.
 pub(crate) struct FileBody {
-    file: Arc<File>,
+    source: Source,
     pieces: VecDeque<Piece>,
     reading: Option<Reading>,
     left: u64,
@@ -31,15 +32,17 @@ enum Reading {
     /// Through our memory.
     Blocks(Blocks),
     /// As segments.
-    Segments { lane: Lane, rest: Range<u64>, warmth: Warmth },
+    Segments { file: Arc<File>, lane: Lane, rest: Range<u64>, warmth: Warmth },
+    /// From another server.
+    Upstream(BoxStream<'static, io::Result<Bytes>>),
 }
 
 impl FileBody {
     /// All of `pieces`; by the lane of whichever connection puts its own into [`Self::slot`].
-    pub(crate) fn new(file: Arc<File>, pieces: Vec<Piece>, finished: Finished) -> Self {
+    pub(crate) fn new(source: Source, pieces: Vec<Piece>, finished: Finished) -> Self {
         let left = pieces.iter().map(Piece::length).sum();
         let (slot, tally) = (Slot::default(), Tally::new(finished));
-        Self { file, pieces: pieces.into(), reading: None, left, slot, tally }
+        Self { source, pieces: pieces.into(), reading: None, left, slot, tally }
     }
 
     /// Where a connection that sends files puts its lane.
@@ -66,11 +69,13 @@ impl FileBody {
     }
 
     fn begin(&self, range: Range<u64>) -> Reading {
-        match self.slot.get() {
-            Some(lane) => {
-                Reading::Segments { lane: lane.clone(), rest: range, warmth: Warmth::new(self.file.clone()) }
+        match (&self.source, self.slot.get()) {
+            (Source::File(file), Some(lane)) => {
+                let warmth = Warmth::new(file.clone());
+                Reading::Segments { file: file.clone(), lane: lane.clone(), rest: range, warmth }
             }
-            None => Reading::Blocks(Blocks::new(self.file.clone(), range.start, range.end)),
+            (Source::File(file), None) => Reading::Blocks(Blocks::new(file.clone(), range.start, range.end)),
+            (Source::Upstream(upstream), _) => Reading::Upstream(upstream.read(range)),
         }
     }
 
@@ -84,12 +89,22 @@ impl FileBody {
                 Poll::Ready(Ok(block))
             }
             Some(Reading::Segments { rest, .. }) if rest.is_empty() => Poll::Ready(Ok(Bytes::new())),
-            Some(Reading::Segments { lane, rest, warmth }) => {
+            Some(Reading::Upstream(stream)) => loop {
+                match ready!(stream.as_mut().poll_next(context)).transpose()? {
+                    Some(bytes) if bytes.is_empty() => {}
+                    next => {
+                        let bytes = next.unwrap_or_default();
+                        self.tally.add(bytes.len());
+                        return Poll::Ready(Ok(bytes));
+                    }
+                }
+            },
+            Some(Reading::Segments { file, lane, rest, warmth }) => {
                 let (at, left) = (rest.start, rest.end - rest.start);
                 let length = usize::try_from(left).map_or(SEGMENT, |left| left.min(SEGMENT));
                 ready!(warmth.poll_warm(context, at, length))?;
                 rest.start += length as u64;
-                let (file, tally) = (self.file.clone(), self.tally.clone());
+                let (file, tally) = (file.clone(), self.tally.clone());
                 Poll::Ready(Ok(lane.push(Segment { file, at, length, tally })))
             }
         }
@@ -127,10 +142,10 @@ mod tests {
     use std::os::unix::fs::FileExt;
     use std::sync::Mutex;
 
-    fn file() -> Arc<File> {
+    fn file() -> Source {
         let file = tempfile::tempfile().unwrap();
         file.write_all_at(&vec![7; BLOCK * 3], 0).unwrap();
-        Arc::new(file)
+        Source::File(Arc::new(file))
     }
 
     #[tokio::test]

@@ -161,7 +161,7 @@ fn body(appliance: Arc<Appliance>, content: &Content, asked: Asked, answer: Answ
             appliance.tell(asked.mac, asked.answered(status, bytes, began, complete));
         }
     };
-    Some(FileBody::new(content.file.clone(), answer.pieces, Box::new(finished)))
+    Some(FileBody::new(content.source.clone(), answer.pieces, Box::new(finished)))
 }
 
 fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {

@@ -46,9 +46,12 @@ pub(super) async fn patched(
     if let Some(other) = appliance.spies_on(mac, ends.remote).filter(listed) {
         return foreign(other, mac);
     }
-    match appliance.isos.open().await {
+    match appliance.isos.open(appliance.iso_of(mac)).await {
         Ok(iso) => answer(appliance, &iso, asked, ends),
-        Err(error @ IsoError::NotConfigured) => say(StatusCode::NOT_FOUND, error.to_string()),
+        Err(error @ IsoError::NotThere) => say(StatusCode::NOT_FOUND, error.to_string()),
+        Err(error @ IsoError::Upstream { .. }) => {
+            failed(&appliance, &asked, StatusCode::BAD_GATEWAY, error.to_string())
+        }
         Err(error @ (IsoError::Unreadable { .. } | IsoError::NoPlaceholder(_))) => {
             failed(&appliance, &asked, StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
         }

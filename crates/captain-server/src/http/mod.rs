@@ -55,7 +55,7 @@ pub(crate) fn router(appliance: Arc<Appliance>, registry: Option<Router>) -> Rou
         .route("/pxelinux.cfg/{file}", get(script::pxelinux))
         .route("/tftp/pxelinux.cfg/{file}", get(script::pxelinux))
         .route("/iso/{mac}/{name}", get(iso::patched))
-        .route("/osie/{profile}/{file}", get(osie::of_profile))
+        .route("/osie/{profile}/{*file}", get(osie::of_profile))
         .route("/artifact/{sha256}/{name}", get(osie::by_hash))
         .route("/api/v1/machines", get(api::machines))
         .route("/api/v1/machines/{mac}", get(api::machine))

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use captain_debian::Progress;
-use captain_model::{Arch, KernelSource, Recipe};
+use captain_model::{Arch, Cmdline, KernelSource, Profile, Recipe};
 use captain_osie::{BuildOptions, Manifest, Sizes};
 
 use crate::cli::{BuildArgs, PlanArgs, RecipeArgs};
@@ -13,14 +13,14 @@ use crate::osies::{Planned, Wish};
 use crate::{kernels, osies, paths, progress};
 
 pub(crate) async fn build(args: &BuildArgs) -> Result<(), Failure> {
-    let loaded = configuration::load(&args.recipe.config)?;
+    let loaded = configuration::load(&args.recipe.config, &args.recipe.cache)?;
     let cache = loaded.cache_dir(&args.recipe.cache);
     let progress = progress::for_stderr();
     if let Some(file) = &args.from_bundle {
         return from_bundle(args, file, &cache, progress.as_ref()).await;
     }
-    let recipe = recipe(&loaded, &args.recipe)?;
-    let wishes = wishes(&loaded, &recipe, &args.recipe, args.update);
+    let wanted = wanted(&loaded, &args.recipe)?;
+    let wishes = wishes(&loaded, &wanted, &args.recipe, args.update);
     if let Some(file) = &args.bundle {
         return bundle(&wishes, file, progress.as_ref()).await;
     }
@@ -101,6 +101,8 @@ async fn from_bundle(
         debug: lock.debug,
         overlay_dir: Some(unbundled.overlay_dir),
         kernel_dir: unbundled.kernel_dir,
+        formats: args.recipe.format.iter().copied().collect(),
+        cmdline: with_arguments(Cmdline::new(), &args.recipe)?,
         ..BuildOptions::new(lock.arch, cache)
     };
     let kernel = kernels::settings(&args.recipe);
@@ -110,10 +112,10 @@ async fn from_bundle(
 }
 
 pub(crate) async fn plan(args: &PlanArgs) -> Result<(), Failure> {
-    let loaded = configuration::load(&args.recipe.config)?;
-    let recipe = recipe(&loaded, &args.recipe)?;
+    let loaded = configuration::load(&args.recipe.config, &args.recipe.cache)?;
     let progress = progress::for_stderr();
-    for wish in wishes(&loaded, &recipe, &args.recipe, args.update) {
+    let wanted = wanted(&loaded, &args.recipe)?;
+    for wish in wishes(&loaded, &wanted, &args.recipe, args.update) {
         let planned = osies::plan(&wish, progress.as_ref()).await?;
         if args.json {
             println!("{}", serde_json::to_string_pretty(&planned.plan).map_err(Failure::failed)?);
@@ -144,13 +146,23 @@ fn summary(manifest: &Manifest, folder: &Path) -> String {
     })
 }
 
-/// The recipe that the profile names, with what the command line says otherwise.
-fn recipe(loaded: &Loaded, args: &RecipeArgs) -> Result<Recipe, Failure> {
-    let mut recipe = configured(loaded, args)?.clone();
+/// What is asked for: a recipe with what the command line says otherwise.
+struct Wanted {
+    recipe: Recipe,
+    /// What a UKI starts its kernel with: nobody can tell it more later.
+    cmdline: Cmdline,
+}
+
+fn wanted(loaded: &Loaded, args: &RecipeArgs) -> Result<Wanted, Failure> {
+    let (mut recipe, cmdline) = match loaded.config.inventory.profile(&args.profile) {
+        Some(profile) => (recipe_of(loaded, profile)?.clone(), profile.cmdline.clone()),
+        // `--profile slim` without a profile of that name means the recipe.
+        None => (recipe_called(loaded, &args.profile)?.clone(), Cmdline::new()),
+    };
     if let Some(kernel) = &args.kernel {
         recipe.kernel = kernel_source(kernel)?;
     }
-    Ok(recipe)
+    Ok(Wanted { recipe, cmdline: with_arguments(cmdline, args)? })
 }
 
 fn kernel_source(text: &str) -> Result<KernelSource, Failure> {
@@ -164,41 +176,52 @@ fn kernel_source(text: &str) -> Result<KernelSource, Failure> {
     }
 }
 
-fn configured<'a>(loaded: &'a Loaded, args: &RecipeArgs) -> Result<&'a Recipe, Failure> {
-    let name = &args.profile;
+fn recipe_called<'a>(loaded: &'a Loaded, name: &str) -> Result<&'a Recipe, Failure> {
     let config = &loaded.config;
-    let Some(profile) = config.inventory.profile(name) else {
-        // `--profile slim` without a profile of that name means the recipe.
-        return config.recipes.get(name).ok_or_else(|| {
-            let profiles: Vec<_> = config.inventory.profiles().map(|p| p.name.as_str()).collect();
-            let recipes: Vec<_> = config.recipes.keys().map(String::as_str).collect();
-            Failure::usage(format!(
-                "there is no profile and no recipe `{name}`; profiles: {}; recipes: {}",
-                profiles.join(", "),
-                recipes.join(", ")
-            ))
-        });
-    };
+    config.recipes.get(name).ok_or_else(|| {
+        let profiles: Vec<_> = config.inventory.profiles().map(|p| p.name.as_str()).collect();
+        let recipes: Vec<_> = config.recipes.keys().map(String::as_str).collect();
+        Failure::usage(format!(
+            "there is no profile and no recipe `{name}`; profiles: {}; recipes: {}",
+            profiles.join(", "),
+            recipes.join(", ")
+        ))
+    })
+}
+
+fn recipe_of<'a>(loaded: &'a Loaded, profile: &Profile) -> Result<&'a Recipe, Failure> {
     osies::recipe_of(&loaded.config, &profile.osie).ok_or_else(|| {
         Failure::usage(format!(
-            "profile `{name}` boots the finished OSIE `{}`: there is nothing to build (name an [osie.NAME] table)",
-            profile.osie
+            "profile `{}` boots the finished OSIE `{}`: there is nothing to build (name an [osie.NAME] table)",
+            profile.name, profile.osie
         ))
     })
 }
 
 /// One for each architecture.
-fn wishes<'a>(loaded: &Loaded, recipe: &'a Recipe, args: &RecipeArgs, update: bool) -> Vec<Wish<'a>> {
+fn wishes<'a>(loaded: &Loaded, wanted: &'a Wanted, args: &RecipeArgs, update: bool) -> Vec<Wish<'a>> {
+    let recipe = &wanted.recipe;
     let cache = loaded.cache_dir(&args.cache);
     let locks = osies::lock_file(loaded.path.as_deref(), &cache, &recipe.name);
     let mut archs = if args.arch.is_empty() { vec![Arch::Amd64] } else { args.arch.clone() };
     archs.sort_unstable();
     archs.dedup();
     let wish = |arch| {
-        let options =
-            BuildOptions { offline: args.offline, debug: args.debug, ..BuildOptions::new(arch, &cache) };
+        let options = BuildOptions {
+            offline: args.offline,
+            debug: args.debug,
+            formats: args.format.iter().copied().collect(),
+            cmdline: wanted.cmdline.clone(),
+            ..BuildOptions::new(arch, &cache)
+        };
         let kernel = kernels::settings(args);
         Wish { recipe, options, level: args.level, locks: locks.clone(), update, kernel }
     };
     archs.into_iter().map(wish).collect()
+}
+
+/// The line with the arguments of `--cmdline` after it.
+fn with_arguments(mut line: Cmdline, args: &RecipeArgs) -> Result<Cmdline, Failure> {
+    line.extend(&Cmdline::parse_line(args.cmdline.as_deref().unwrap_or("")).map_err(Failure::usage)?);
+    Ok(line)
 }

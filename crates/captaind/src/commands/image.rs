@@ -15,7 +15,7 @@ pub(crate) fn run(command: &ImageCommand) -> Result<(), Failure> {
 }
 
 fn open(config: &ConfigArgs, cache: &CacheArgs) -> Result<Store, Failure> {
-    let folder = paths::images(&configuration::load(config)?.cache_dir(cache));
+    let folder = paths::images(&configuration::load(config, cache)?.cache_dir(cache));
     Store::open(&folder).map_err(Failure::failed)
 }
 

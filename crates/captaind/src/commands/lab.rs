@@ -20,7 +20,7 @@ pub(crate) fn run(args: &LabArgs) -> Result<(), Failure> {
     if args.prepared {
         return inside(args);
     }
-    let loaded = configuration::load(&args.config)?;
+    let loaded = configuration::load(&args.config, &args.cache)?;
     prepare(args, &loaded)?;
     let error = std::process::Command::new(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
@@ -116,7 +116,7 @@ fn stand_in() -> ImageSpec {
 
 /// In the fresh process: enter the namespace, then run.
 fn inside(args: &LabArgs) -> Result<(), Failure> {
-    let loaded = configuration::load(&args.config)?;
+    let loaded = configuration::load(&args.config, &args.cache)?;
     let options = options(args, &loaded)?;
     captain_lab::enter_namespace().map_err(failure)?;
     let report = crate::runtime()?.block_on(captain_lab::run(options)).map_err(failure)?;

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::appliance::{self, Folders};
-use crate::cli::{ConfigArgs, ServeArgs};
+use crate::cli::{CacheArgs, ConfigArgs, ServeArgs};
 use crate::configuration::{self, Loaded};
 use crate::exit::Failure;
 use crate::interfaces::Interface;
@@ -20,7 +20,7 @@ use crate::{agent, paths};
 /// Binds and gives up root while this process still has one thread, so that no other keeps a capability.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let passwords = PasswordFiles::default();
-    let loaded = configuration::read_again(&args.config, &passwords).map_err(Failure::usage)?;
+    let loaded = configuration::read_again(&args.config, &args.cache, &passwords).map_err(Failure::usage)?;
     let folders = folders(args, &loaded);
     let interfaces = interfaces(args, &loaded)?;
     let bound = bind(args, &loaded, &interfaces, &folders)?;
@@ -130,7 +130,8 @@ impl Reload {
     /// SIGHUP reads the machines, profiles and images anew; a faulty file changes nothing.
     async fn on_hangup(self, mut hangups: Signal) {
         while hangups.recv().await.is_some() {
-            match configuration::read_again(&self.config, &self.passwords) {
+            let cache = CacheArgs { cache_dir: Some(self.cache.clone()) };
+            match configuration::read_again(&self.config, &cache, &self.passwords) {
                 Ok(loaded) => self.take(&loaded).await,
                 Err(faults) => tracing::error!("the configuration stays as it was: {faults}"),
             }

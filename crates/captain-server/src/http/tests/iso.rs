@@ -1,6 +1,7 @@
 //! ISOs with the machine's own command line in them.
 
 use captain_boot::ISO_PLACEHOLDER;
+use captain_model::iso::IsoSource;
 
 use super::*;
 
@@ -24,7 +25,7 @@ fn serving(image: Option<&[u8]>, change: impl FnOnce(&mut Machine)) -> Daemon {
     if let Some(image) = image {
         put(&path, image);
     }
-    settings.iso = Some(path);
+    settings.iso = Some(IsoSource::File(path));
     Daemon::with(folder, settings)
 }
 
@@ -123,7 +124,8 @@ async fn who_may_not_netboot_gets_no_iso_and_the_others_are_told_what_is_wrong()
     );
     assert!(daemon.get("/readyz").await.text().contains("hook.iso of [iso] cannot be read"));
     let not_configured = super::daemon(|_| {}).get(PATH).await;
-    assert!(not_configured.status == 404 && not_configured.text().contains("[iso]"));
+    let text = not_configured.text();
+    assert!(not_configured.status == 404 && text.contains("[iso]") && text.contains("build --format iso"));
 }
 
 #[tokio::test]
@@ -134,4 +136,68 @@ async fn of_many_ranges_those_are_told_that_hold_the_command_line() {
     }
     let events = daemon.get("/api/v1/events?follow=false").await;
     assert_eq!(events.text().matches("hook.iso").count(), 2, "{}", events.text());
+}
+
+#[tokio::test]
+async fn a_machine_is_given_the_iso_that_was_built_with_its_osie() {
+    let (folder, settings) = settings(vec![machine()], UnknownMachines::Boot);
+    put(&folder.path().join("osie/default/osie-x86_64.iso"), &image());
+    let daemon = Daemon::with(folder, settings);
+    let answer = daemon.get(PATH).await;
+    assert_eq!(answer.status, 200);
+    let line = std::str::from_utf8(&answer.body[FIRST..FIRST + 1024]).unwrap();
+    assert!(line.contains("hw_addr=52:54:00:00:00:01"), "{line}");
+}
+
+fn at(daemon: &Daemon) -> String {
+    format!("http://127.0.0.1:{}", daemon.settings.http_port)
+}
+
+/// A daemon that serves `image` as somebody's web server would, and one that gives it to its machines from there.
+fn behind(image: &[u8]) -> (Daemon, Daemon) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (folder, settings) = settings(vec![machine()], UnknownMachines::Boot);
+    put(&folder.path().join("osie/default/initramfs-x86_64"), image);
+    let upstream = Daemon::with(folder, settings);
+    let (folder, mut settings) = super::settings(vec![machine()], UnknownMachines::Boot);
+    settings.iso = Some(IsoSource::Url(format!("{}{INITRAMFS_PATH}", at(&upstream))));
+    (upstream, Daemon::with(folder, settings))
+}
+
+#[tokio::test]
+async fn an_iso_of_another_server_is_patched_the_same_whatever_the_range() {
+    let (_upstream, daemon) = behind(&image());
+    let here = serving(Some(&image()), |_| {});
+    let whole = daemon.get(PATH).await;
+    assert_eq!((whole.status, whole.header("Content-Length")), (200, Some("100000")));
+    let text = String::from_utf8_lossy(&whole.body[FIRST..FIRST + 1024]).into_owned();
+    assert!(text.contains(&format!("captain_url={}", at(&daemon))), "{text}");
+    // Where no command line stands both are the file.
+    let local = here.get(PATH).await;
+    assert!(whole.body[FIRST + 1024..SECOND] == local.body[FIRST + 1024..SECOND]);
+    for (first, last) in [(FIRST - 1, FIRST), (FIRST + 700, SECOND + 300), (65_000, SECOND + 1024), (0, 0)] {
+        let part = daemon.ask("GET", PATH, &format!("Range: bytes={first}-{last}\r\n"), "").await;
+        assert_eq!(part.status, 206);
+        assert_eq!(part.header("Content-Range"), Some(&*format!("bytes {first}-{last}/100000")));
+        assert!(part.body == whole.body[first..=last], "{first}-{last}");
+    }
+    let head = daemon.ask("HEAD", PATH, "", "").await;
+    assert_eq!((head.status, head.header("Content-Length"), head.body.len()), (200, Some("100000"), 0));
+}
+
+#[tokio::test]
+async fn another_server_that_fails_is_a_bad_gateway_with_a_reason() {
+    let (upstream, daemon) = behind(b"an ISO without");
+    let none = daemon.get(PATH).await;
+    assert!(none.status == 500 && none.text().contains("no placeholder"), "{}", none.text());
+    drop(upstream);
+    let (folder, mut settings) = settings(vec![machine()], UnknownMachines::Boot);
+    let (other, _) = behind(&image());
+    settings.iso = Some(IsoSource::Url(format!("{}/nothing.iso", at(&other))));
+    let gone = Daemon::with(folder, settings).get(PATH).await;
+    assert!(gone.status == 502 && gone.text().contains("it answered 404"), "{}", gone.text());
+    let (folder, mut settings) = super::settings(vec![machine()], UnknownMachines::Boot);
+    settings.iso = Some(IsoSource::Url("http://127.0.0.1:9/x.iso".to_owned()));
+    let refused = Daemon::with(folder, settings).get(PATH).await;
+    assert!(refused.status == 502 && refused.text().contains("127.0.0.1:9"), "{}", refused.text());
 }
