@@ -74,7 +74,7 @@ fn configure(folder: &Path) {
     ] {
         std::fs::write(folder.join(file), file).expect("a file");
     }
-    let placeholder = include_bytes!("../../crates/captain-boot/src/iso-placeholder.txt");
+    let placeholder = include_bytes!("../../crates/captain-model/src/iso-placeholder.txt");
     std::fs::write(folder.join("test.iso"), [&[0; 5000], placeholder.as_slice(), &[0; 5000]].concat())
         .expect("a file");
 }
