@@ -60,6 +60,17 @@ fn send(signal: &str, child: &Child) {
     assert!(sent.expect("kill starts").success());
 }
 
+/// Waits until no process names `folder` any more: the compiler's commands do.
+fn nothing_runs(folder: &Path) {
+    let begun = Instant::now();
+    let runs =
+        || Command::new("pgrep").args(["-f", &folder.display().to_string()]).output().expect("pgrep starts");
+    while runs().status.success() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?} still run", runs().stdout);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 fn end(child: Child) -> Finished {
     Finished::of(child.wait_with_output().expect("it ends"))
 }
@@ -135,12 +146,14 @@ fn ctrl_c_ends_the_compiler_and_leaves_nothing_and_a_kill_leaves_nothing_for_lon
     send("-INT", &child);
     let out = end(child).expect_code(130);
     contains(&out.stderr, &["interrupted"]);
+    nothing_runs(folder.path());
     assert_eq!(left(folder.path(), ".work"), Vec::<String>::new());
     fs::remove_file(folder.path().join("cache/kernel").join(left(folder.path(), ".log").remove(0)))
         .expect("the log goes");
     let child = endless(folder.path(), NOWHERE, &ON_HOST);
     send("-KILL", &child);
     end(child);
+    nothing_runs(folder.path());
     assert_eq!(left(folder.path(), ".work").len(), 1);
     fs::rename(folder.path().join("linux/endless"), folder.path().join("linux/broken")).expect("a file");
     run(folder.path(), NOWHERE, &ON_HOST).expect_code(1);

@@ -33,6 +33,10 @@ const PROGRAMS: [(&str, &str); 11] = [
 /// A header that amd64's objtool is compiled with, and its package.
 const LIBELF: (&str, &str) = ("/usr/include/libelf.h", "libelf-dev");
 
+/// Comes before each command: one stream, so that warnings stand where they came up; and where captaind is killed, its
+/// end of our standard input closes, and everything that was started goes too.
+const PROLOGUE: &str = "exec 2>&1 3<&0 </dev/null; (cat <&3; kill -KILL 0) >/dev/null 2>&1 & exec 3<&-";
+
 /// A folder of this machine.
 pub(crate) struct Host {
     work: PathBuf,
@@ -112,18 +116,19 @@ impl Bench for Host {
 
     async fn run(&self, stage: &Stage, journal: &mut Journal) -> Result<(), Error> {
         let mut child = Command::new("sh")
-            // One stream, so that warnings stand where they came up.
-            .args(["-e", "-c", &format!("exec 2>&1; {}", stage.command)])
+            .args(["-e", "-c", &format!("{PROLOGUE}; {}", stage.command)])
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("LC_ALL", "C")
             .env("WORK", &self.work)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .process_group(0)
             .spawn()
             .map_err(Error::io("sh"))?;
         let mut group = Group(child.id());
+        // `wait` would close it.
+        let life = child.stdin.take();
         let mut output = child.stdout.take();
         let mut buffer = vec![0; 1 << 16];
         while let Some(stream) = &mut output {
@@ -134,6 +139,7 @@ impl Bench for Host {
         }
         let status = child.wait().await.map_err(Error::io("sh"))?;
         group.0 = None;
+        drop(life);
         if status.success() { Ok(()) } else { Err(journal.failed(stage)) }
     }
 
