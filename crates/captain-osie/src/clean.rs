@@ -17,7 +17,7 @@ pub struct Extent {
     pub downloads: bool,
     /// All OSIEs that were built; those that were added only with `all`.
     pub osies: bool,
-    /// All of these, added OSIEs and boot loaders.
+    /// All of these, added OSIEs, boot loaders, and kernels that were compiled.
     pub all: bool,
 }
 
@@ -52,7 +52,7 @@ pub fn litter(
         }));
     }
     if extent.all {
-        paths.extend(["loaders", "bundle"].map(|folder| cache.join(folder)));
+        paths.extend(["loaders", "bundle", "kernel"].map(|folder| cache.join(folder)));
     }
     if extent.all || extent.osies {
         let built = |folder: &PathBuf| extent.all || !folder.join("osie.json").exists();
@@ -150,6 +150,7 @@ mod tests {
         put("debian/index/x", "index");
         put(".pool-1-2", "pool");
         put("loaders/ipxe.efi", "loader");
+        put("kernel/0123456789abcdef/vmlinuz", "kernel");
         put("images/index.json", "image");
         put("osie/default/vmlinuz-x86_64", "built");
         put("osie/hook/osie.json", "{}");
@@ -200,7 +201,7 @@ mod tests {
         let osies = found(folder.path(), Extent { osies: true, ..Extent::default() }, &[]);
         assert!(osies.contains(&"osie/default".to_owned()) && !osies.contains(&"osie/hook".to_owned()));
         let all = Extent { all: true, ..Extent::default() };
-        let want = [".pool-1-2", "debian", "loaders", "osie/.add-x", "osie/default", "osie/hook"];
+        let want = [".pool-1-2", "debian", "kernel", "loaders", "osie/.add-x", "osie/default", "osie/hook"];
         assert_eq!(found(folder.path(), all, &[]), want);
         let state = folder.path().join("osie/default/state");
         assert!(!found(folder.path(), all, &[state]).contains(&"osie/default".to_owned()));

@@ -34,6 +34,37 @@ pub(crate) fn decoder<'a>(packed: impl Read + 'a) -> io::Result<Box<dyn Read + '
     })
 }
 
+/// As [`decoder`] of the file at `path`, for files of strangers: one that unpacks to far more than it is, as no OSIE
+/// does (its parts are packed already), is an error.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn bounded(path: &Path) -> io::Result<Bounded<Box<dyn Read>>> {
+    let file = File::open(path)?;
+    let left = LEAST + MOST * file.metadata()?.len();
+    Ok(Bounded { inner: decoder(file)?, left })
+}
+
+/// What a file of any size may unpack to, bytes; and how much more for each of its own.
+const LEAST: u64 = 64 << 20;
+const MOST: u64 = 20;
+
+/// Reads so many bytes and fails at the next.
+pub(crate) struct Bounded<R> {
+    inner: R,
+    left: u64,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(buffer)?;
+        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
+            io::Error::other(format!("it unpacks to more than {MOST} times its size, as no OSIE does"))
+        })?;
+        Ok(read)
+    }
+}
+
 /// Shows each member of the cpio `plain` to `visit`, until that has seen enough or the archive ends.
 ///
 /// # Errors

@@ -40,16 +40,14 @@ const SIGNS: [(&str, Kind); 5] = [
 impl Kind {
     /// Looks into an initramfs. One that is no archive is somebody else's.
     pub(super) fn of_initramfs(path: &Path) -> Result<Self, Error> {
-        let file = File::open(path).map_err(Error::io(path))?;
+        let plain = unpack::bounded(path).map_err(Error::io(path))?;
         let mut seen = [false; SIGNS.len()];
-        let walked = unpack::decoder(file).and_then(|plain| {
-            unpack::walk(plain, |entry, _| {
-                let name = entry.name().trim_start_matches("./");
-                for (seen, (sign, _)) in seen.iter_mut().zip(SIGNS) {
-                    *seen |= name.starts_with(sign);
-                }
-                Ok(if seen[0] { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-            })
+        let walked = unpack::walk(plain, |entry, _| {
+            let name = entry.name().trim_start_matches("./");
+            for (seen, (sign, _)) in seen.iter_mut().zip(SIGNS) {
+                *seen |= name.starts_with(sign);
+            }
+            Ok(if seen[0] { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         });
         // What cannot be read to its end may still have shown whose it is.
         drop(walked);

@@ -32,9 +32,8 @@ fn folder(path: &Path, shown: &str, to: &Path) -> Result<(), Error> {
 }
 
 fn archive(path: &Path, shown: &str, to: &Path) -> Result<(), Error> {
-    let file = File::open(path).map_err(Error::io(path))?;
-    let mut tar = tar::Archive::new(unpack::decoder(file).map_err(Error::io(path))?);
-    let damaged = |error: io::Error| wrong(shown, format!("it is no archive, or a damaged one: {error}"));
+    let mut tar = tar::Archive::new(unpack::bounded(path).map_err(Error::io(path))?);
+    let damaged = |error| damaged(shown, &error);
     for entry in tar.entries().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
         let inside = entry.path().map_err(damaged)?.into_owned();
@@ -69,7 +68,18 @@ fn put(content: &mut dyn io::Read, shown: &str, place: &str, to: &Path) -> Resul
         }
         created => created.map_err(Error::io(&target))?,
     };
-    io::copy(content, &mut file).map_err(Error::io(&target)).map(drop)
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        let read = content.read(&mut buffer).map_err(|error| damaged(shown, &error))?;
+        if read == 0 {
+            return Ok(());
+        }
+        file.write_all(&buffer[..read]).map_err(Error::io(&target))?;
+    }
+}
+
+fn damaged(shown: &str, error: &io::Error) -> Error {
+    wrong(shown, format!("it is no archive, or a damaged one: {error}"))
 }
 
 /// What lists of sums in `folder` tell, by file name.

@@ -203,16 +203,51 @@ async fn names_are_checked_and_taken_once() {
     assert!(error.contains("captaind osie remove"), "{error}");
 }
 
-/// Serves `body` once to whoever asks.
+#[tokio::test]
+async fn links_and_devices_in_an_archive_are_refused_wherever_they_lead() {
+    for kind in [tar::EntryType::Symlink, tar::EntryType::Link, tar::EntryType::Block, tar::EntryType::Fifo] {
+        let place = Place::new();
+        let path = place.root.path().join("source.tar");
+        let mut tar = tar::Builder::new(File::create(&path).unwrap());
+        let mut header = tar::Header::new_gnu();
+        header.set_entry_type(kind);
+        header.set_size(0);
+        tar.append_link(&mut header, "vmlinuz-x86_64", "/etc/shadow").unwrap();
+        tar.finish().unwrap();
+        let error = place.refused(&Origin::Path(path)).await;
+        assert!(error.contains("vmlinuz-x86_64 is a link or a device"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_archive_that_unpacks_to_far_more_than_it_is_or_ends_early_is_refused() {
+    let place = Place::new();
+    let bomb = [("vmlinuz-x86_64", vec![0; 160 << 20])];
+    let error = place.refused(&place.archive(&bomb)).await;
+    assert!(error.contains("unpacks to more than 20 times its size"), "{error}");
+    let Origin::Path(path) = place.archive(&pair(["vmlinuz-x86_64", "initramfs-x86_64"], CAPTAIN)) else {
+        panic!("an archive")
+    };
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    let error = place.refused(&Origin::Path(path)).await;
+    assert!(error.contains("a damaged one"), "{error}");
+}
+
+/// Serves `body` to whoever asks.
 fn served(body: Vec<u8>) -> String {
+    served_with_length(body.len(), body)
+}
+
+/// Tells one length and ends after `body`.
+fn served_with_length(length: usize, body: Vec<u8>) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
             let mut request = [0; 1024];
             let _ = stream.read(&mut request);
-            let head =
-                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
             let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
         }
     });
@@ -231,6 +266,10 @@ async fn a_download_is_taken_only_where_it_is_the_file_that_was_meant() {
     let other = Origin::Url { url: url.clone(), sha256: Sha256::of(b"") };
     let error = place.refused(&other).await;
     assert!(error.contains(&format!("has SHA-256 {sha256}, not ")), "{error}");
+    let half = bytes[..bytes.len() / 2].to_vec();
+    let cut = Origin::Url { url: served_with_length(bytes.len(), half), sha256 };
+    let error = place.refused(&cut).await;
+    assert!(error.contains("the download failed: "), "{error}");
     let mine = place.add(&Origin::Url { url: url.clone(), sha256 }).await.unwrap();
     assert_eq!((mine.kind, mine.source), (Kind::Hook, url));
 }
