@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use captain_tests::{run, slow_tests};
+use captain_tests::kernel::Engine;
+use captain_tests::{Finished, captaind, run, slow_tests};
 use serde_json::Value;
 
 /// An image as `docker save` writes it: a static busybox whose program says on the console what it sees.
@@ -44,6 +45,59 @@ fn write(folder: &Path, path: &str, text: &str) {
     let path = folder.join(path);
     std::fs::create_dir_all(path.parent().expect("a file below the folder")).expect("a folder");
     std::fs::write(path, text).expect("a file");
+}
+
+const FROM_ENGINE: &str = "[osie.default]\ncontainers = [\"docker://my/scanner:1\"]\n";
+
+/// Runs `captaind` in `folder` with this `DOCKER_HOST`.
+fn with_engine(folder: &Path, docker: &str, arguments: &[&str]) -> Finished {
+    let mut command = Command::new(captaind());
+    let command = command.args(arguments).current_dir(folder).env("DOCKER_HOST", docker);
+    Finished::of(command.env("CAPTAIND_CACHE_DIR", folder.join("cache")).output().expect("captaind starts"))
+}
+
+#[test]
+fn docker_not_there_is_one_error_that_names_the_socket_and_the_way_without_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(folder.path(), "captaind.toml", FROM_ENGINE);
+    let plan = |more: &[&str]| {
+        let arguments = [&["plan", "-c", "captaind.toml"], more].concat();
+        with_engine(folder.path(), "unix:///nowhere/docker.sock", &arguments)
+    };
+    let out = plan(&[]).expect_code(69);
+    let last = out.stderr.lines().last().expect("an error");
+    for part in ["unix:///nowhere/docker.sock: is not there", "DOCKER_HOST", "docker save", "containers"] {
+        assert!(last.contains(part), "no {part}: {}", out.stderr);
+    }
+}
+
+#[test]
+#[ignore = "starts a Docker engine: cargo xtask kernel"]
+fn an_image_of_the_docker_engine_is_pinned_and_needs_no_engine_from_then_on() {
+    let (engine, folder) = (Engine::start(), tempfile::tempdir().expect("a folder"));
+    let made = Command::new("bash").args(["-c", ARCHIVE]).current_dir(folder.path()).status();
+    assert!(made.expect("bash starts").success());
+    write(folder.path(), "captaind.toml", FROM_ENGINE);
+    let plan = |docker: &str, more: &[&str]| {
+        let arguments = [&["plan", "-c", "captaind.toml", "--json"], more].concat();
+        with_engine(folder.path(), docker, &arguments)
+    };
+    let missing = plan(&engine.host(), &[]).expect_code(1);
+    assert!(missing.stderr.contains("`docker pull my/scanner:1` first"), "{}", missing.stderr);
+    let load = ["-H", &engine.host(), "load", "-i", "scanner.tar"];
+    let loaded = Command::new("docker").args(load).current_dir(folder.path()).status();
+    assert!(loaded.expect("docker starts").success());
+    let containers = |out: Finished| -> Value {
+        let plan: Value = serde_json::from_str(&out.expect_code(0).stdout).expect("a plan");
+        let steps = plan["steps"].as_array().expect("steps");
+        let step = steps.iter().find(|step| step["step"] == "containers").expect("a step with containers");
+        step["containers"].clone()
+    };
+    let pinned = containers(plan(&engine.host(), &[]));
+    assert_eq!(pinned[0]["source"], "docker://my/scanner:1");
+    assert!(pinned[0]["digest"].as_str().expect("a digest").starts_with("sha256:"));
+    drop(engine);
+    assert_eq!(containers(plan("unix:///nowhere/docker.sock", &["--offline"])), pinned);
 }
 
 #[test]

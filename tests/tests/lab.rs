@@ -13,6 +13,9 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// MiB that the default OSIE is content with.
+const LEAST_MEMORY: &str = "1024";
+
 /// Three machines, each with its own agent image, registry, worker id and syslog host.
 const THREE_MACHINES: &str = r#"
 [[machine]]
@@ -57,7 +60,7 @@ fn every_firmware_boots_to_an_agent_with_its_own_settings() {
     std::fs::write(folder.path().join("captaind.toml"), THREE_MACHINES).expect("a configuration");
     let (out, report) = lab(
         folder.path(),
-        &["-c", "captaind.toml", "--firmware", "bios", "--firmware", "uefi", "--firmware", "uefi-http"],
+        &["-c", "captaind.toml", "--firmware", "bios,uefi,uefi-http", "--memory", LEAST_MEMORY],
     );
     out.expect_code(0);
     assert_eq!(report["ok"], true);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use captain_model::{KernelSource, Recipe, Shipped};
+use captain_model::{KernelSource, Recipe, Shipped, Tool};
 
 use crate::reader::{Table, Value};
 use crate::words;
@@ -67,6 +67,7 @@ fn recipe(name: &str, table: Table, shared: &Shared) -> Recipe {
         overlay: table.list("overlay", Value::path).unwrap_or_default(),
         services: list("services", unit),
         containers: table.list("containers", container).unwrap_or_default(),
+        tools: table.tables("tools").into_iter().filter_map(tool).collect(),
         ssh_authorized_keys: list("ssh_authorized_keys", ssh_key),
         kernel: table.get("kernel").and_then(|value| kernel(&value)).unwrap_or_default(),
         name: default.name,
@@ -110,6 +111,48 @@ fn container(value: &Value) -> Option<String> {
         return value.path().map(|path| path.to_string_lossy().into_owned());
     }
     value.parsed(words::word)
+}
+
+/// A program from elsewhere. All of its faults are told before it is left out.
+fn tool(table: Table) -> Option<Tool> {
+    let (url, sha256) = (table.parsed("url", download), table.parsed("sha256", sha256));
+    for (key, missing) in [("url", !table.has("url")), ("sha256", !table.has("sha256"))] {
+        if missing {
+            table.fault(format!("a tool has no `{key}`: give it the URL and the SHA-256 of what lies there"));
+        }
+    }
+    let to = table.parsed("to", folder).unwrap_or_else(|| Tool::FOLDER.to_owned());
+    let files = table.list("files", |value| value.parsed(words::word)).unwrap_or_default();
+    let (name, arch) = (table.parsed("name", file_name), table.parsed("arch", words::arch));
+    table.finish();
+    Some(Tool { url: url?, sha256: sha256?, arch, to, files, name })
+}
+
+fn download(text: &str) -> Result<String, String> {
+    words::url(text, &["http", "https"])
+}
+
+fn sha256(text: &str) -> Result<String, String> {
+    if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Ok(text.to_ascii_lowercase());
+    }
+    Err(format!("`{}` is not a SHA-256 sum: 64 hex digits, as sha256sum prints them", text.escape_debug()))
+}
+
+fn folder(text: &str) -> Result<String, String> {
+    let path = words::word(text)?;
+    if path.starts_with('/') && !path.split('/').any(|part| part == "..") {
+        return Ok(path);
+    }
+    Err(format!("`{path}` is not a folder of the image: write the whole path, such as {}", Tool::FOLDER))
+}
+
+fn file_name(text: &str) -> Result<String, String> {
+    let name = words::word(text)?;
+    if name.contains('/') || name == "." || name == ".." {
+        return Err(format!("`{name}` is not a file name: the folder stands in `to`"));
+    }
+    Ok(name)
 }
 
 fn ssh_key(line: &str) -> Result<String, String> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use captain_model::{
     AgentSettings, Arch, BootPolicy, DhcpMode, Identity, KernelSource, LocalBoot, Mac, Recipe, Secret,
-    Shipped, UnknownMachines,
+    Shipped, Tool, UnknownMachines,
 };
 use proptest::prelude::*;
 
@@ -243,6 +243,38 @@ fn shipped_recipes_are_there_unwritten_and_the_users_keys_go_on_top_of_them() {
     assert_eq!(with("debug").base, Shipped::Debug);
     let fault = bad("[osie.x]\nbase = \"tiny\"");
     assert!(fault.contains("default, slim, debug"), "{fault}");
+}
+
+#[test]
+fn tools_are_urls_with_their_sums_and_what_is_wrong_with_one_is_told_at_once() {
+    let sum = "0123456789abcdefABCDEF".repeat(3)[..64].to_owned();
+    let config = good(&format!(
+        "[[osie.default.tools]]\nurl = \"https://x.example/n.tar.gz\"\nsha256 = \"{sum}\"\nfiles = [\"n\"]\n\
+         [[osie.default.tools]]\nurl = \"http://x.example/r.amd64\"\nsha256 = \"{sum}\"\narch = \"amd64\"\n\
+         to = \"/opt/cni/bin\"\nname = \"r\"\n"
+    ));
+    let tools = &config.recipes["default"].tools;
+    let first = Tool {
+        url: "https://x.example/n.tar.gz".to_owned(),
+        sha256: sum.to_lowercase(),
+        arch: None,
+        to: "/usr/local/bin".to_owned(),
+        files: vec!["n".to_owned()],
+        name: None,
+    };
+    let second = Tool {
+        url: "http://x.example/r.amd64".to_owned(),
+        arch: Some(Arch::Amd64),
+        to: "/opt/cni/bin".to_owned(),
+        files: Vec::new(),
+        name: Some("r".to_owned()),
+        ..first.clone()
+    };
+    assert_eq!(*tools, [first, second]);
+    let fault = bad("[[osie.x.tools]]\nurl = \"ftp://x/y\"\nto = \"/a/../b\"\nname = \"a/b\"\nsize = 1\n");
+    for words in ["ftp://x/y", "no `sha256`", "/a/../b", "a/b", "size"] {
+        assert!(fault.contains(words), "{words}: {fault}");
+    }
 }
 
 #[test]

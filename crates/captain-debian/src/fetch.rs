@@ -23,8 +23,8 @@ pub struct Item {
     pub name: String,
     /// Where it can be had, in the order to try.
     pub urls: Vec<String>,
-    /// Bytes.
-    pub size: u64,
+    /// Bytes, where they are known beforehand.
+    pub size: Option<u64>,
     /// SHA-256.
     pub sha256: Sha256,
 }
@@ -35,7 +35,7 @@ impl Item {
         Self {
             name: package.file_name().to_owned(),
             urls: package.urls(),
-            size: package.size,
+            size: Some(package.size),
             sha256: package.sha256,
         }
     }
@@ -105,13 +105,19 @@ impl Fetcher {
         if !missing.is_empty() {
             self.download(&missing, progress).await?;
         }
-        let fetched = |item: &Item| Fetched {
-            name: item.name.clone(),
-            path: self.store.file(&item.sha256),
-            size: item.size,
-            sha256: item.sha256,
-        };
-        Ok(items.iter().map(fetched).collect())
+        items.iter().map(|item| self.found(item)).collect()
+    }
+
+    /// The file of `item` in the cache.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it is not there in its size.
+    pub fn found(&self, item: &Item) -> Result<Fetched, Error> {
+        let (name, sha256) = (item.name.clone(), item.sha256);
+        match self.store.find(&sha256, item.size) {
+            Some((path, size)) => Ok(Fetched { name, path, size, sha256 }),
+            None => Err(Error::io(&self.store.file(&sha256), std::io::ErrorKind::NotFound.into())),
+        }
     }
 
     /// Takes `item` in from elsewhere than a mirror: from a bundle. It is checked as a download is.
@@ -119,31 +125,31 @@ impl Fetcher {
     /// # Errors
     /// [`Error::Tampered`] where `content` is another file, [`Error::Io`].
     pub fn put(&self, item: &Item, content: &mut dyn Read) -> Result<Fetched, Error> {
-        let path = self.store.file(&item.sha256);
-        let fetched = Fetched { name: item.name.clone(), path, size: item.size, sha256: item.sha256 };
-        if self.store.find(&item.sha256, item.size).is_some() {
+        if let Ok(fetched) = self.found(item) {
             return Ok(fetched);
         }
+        let path = self.store.file(&item.sha256);
         let mut part = Part::open(&self.store.part(&item.sha256))?;
         part.clear()?;
         let mut buffer = vec![0; 128 * 1024];
         loop {
-            match content.read(&mut buffer).map_err(|error| Error::io(&fetched.path, error))? {
+            match content.read(&mut buffer).map_err(|error| Error::io(&path, error))? {
                 0 => break,
                 read => part.append(&buffer[..read])?,
             }
-            if part.length() > item.size {
+            if item.size.is_some_and(|size| part.length() > size) {
                 break;
             }
         }
         let (length, sum) = (part.length(), part.sum());
-        if length == item.size && sum == item.sha256 {
-            part.finish(&fetched.path)?;
-            return Ok(fetched);
+        let size = item.size.unwrap_or(length);
+        if length == size && sum == item.sha256 {
+            part.finish(&path)?;
+            return self.found(item);
         }
         part.discard();
-        if length != item.size {
-            return Err(Error::size(&item.name, item.size, length));
+        if length != size {
+            return Err(Error::size(&item.name, size, length));
         }
         Err(Error::sum(&item.name, &item.sha256, &sum))
     }
@@ -154,18 +160,21 @@ impl Fetcher {
             let url = item.urls.first().unwrap_or(&item.name).clone();
             return Err(Error::Offline { url, path: self.store.file(&item.sha256) });
         };
-        let total = missing.iter().map(|item| item.size).sum();
+        let total: Option<u64> = missing.iter().map(|item| item.size).sum();
         let what = match missing {
             [only] => only.name.clone(),
             several => format!("{} files", several.len()),
         };
-        let task = progress.begin(&format!("download {what}"), Some(total));
+        let task = progress.begin(&format!("download {what}"), total);
         let came = |bytes| task.advance(bytes);
         let downloads = missing.iter().map(|item| client.download(item, &self.store, &came));
         let done: Result<Vec<_>, _> =
             stream::iter(downloads).buffer_unordered(client.tuning.parallel.max(1)).try_collect().await;
         task.done(&match &done {
-            Ok(_) => format!("downloaded {what}, {total} bytes"),
+            Ok(_) => match total {
+                Some(total) => format!("downloaded {what}, {total} bytes"),
+                None => format!("downloaded {what}"),
+            },
             Err(error) => error.to_string(),
         });
         done.map(|_| ())
@@ -178,7 +187,7 @@ mod tests {
 
     fn item(content: &[u8]) -> Item {
         let sha256 = Sha256::of(content);
-        Item { name: "x.deb".to_owned(), urls: Vec::new(), size: content.len() as u64, sha256 }
+        Item { name: "x.deb".to_owned(), urls: Vec::new(), size: Some(content.len() as u64), sha256 }
     }
 
     #[test]

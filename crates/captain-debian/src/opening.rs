@@ -220,7 +220,7 @@ impl Opening<'_> {
         Ok(Wish {
             url: format!("{}/dists/{label}", suite.mirrors[0]),
             unpacked: suite.file.unpacked_size(&path).unwrap_or(LARGEST_INDEX),
-            item: Item { name: label, urls, size: listed.size, sha256: listed.sha256 },
+            item: Item { name: label, urls, size: Some(listed.size), sha256: listed.sha256 },
             origin: Origin {
                 mirrors: suite.mirrors.clone(),
                 suite: name.clone(),

@@ -34,11 +34,11 @@ impl Store {
         self.file(sum).with_extension("part")
     }
 
-    /// The file of this content, where it is there in full size.
-    pub(crate) fn find(&self, sum: &Sha256, size: u64) -> Option<PathBuf> {
+    /// The file of this content and how large it is, where it is there in full size.
+    pub(crate) fn find(&self, sum: &Sha256, size: Option<u64>) -> Option<(PathBuf, u64)> {
         let path = self.file(sum);
-        let found = fs::metadata(&path).is_ok_and(|data| data.is_file() && data.len() == size);
-        found.then_some(path)
+        let data = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        size.is_none_or(|size| data.len() == size).then_some((path, data.len()))
     }
 
     /// Where the compact form of an index lies. The next state of the suite takes its place.

@@ -114,10 +114,10 @@ impl Client {
         let (part_path, path) = (store.part(&item.sha256), store.file(&item.sha256));
         let opened = tokio::task::spawn_blocking(move || Part::open(&part_path)).await;
         let part = opened.map_err(|error| Error::io(&path, std::io::Error::other(error)))??;
-        if let Some(found) = store.find(&item.sha256, item.size) {
+        if let Some((found, size)) = store.find(&item.sha256, item.size) {
             // Another process brought it while this one waited.
             part.discard();
-            came(item.size);
+            came(size);
             return Ok(found);
         }
         let mut download = Download::new(self, item, part, came);
@@ -136,6 +136,8 @@ struct Download<'a> {
     client: &'a Client,
     item: &'a Item,
     part: Part,
+    /// Bytes of the whole: as the item says, or else as the server does.
+    size: Option<u64>,
     came: &'a (dyn Fn(u64) + Sync),
     /// Most bytes that were ever there: only what goes beyond is news.
     reached: u64,
@@ -148,7 +150,7 @@ struct Download<'a> {
 impl<'a> Download<'a> {
     fn new(client: &'a Client, item: &'a Item, part: Part, came: &'a (dyn Fn(u64) + Sync)) -> Self {
         let pieced = part.length() > 0;
-        Self { client, item, part, came, reached: 0, pieced, validator: None }
+        Self { client, item, part, size: item.size, came, reached: 0, pieced, validator: None }
     }
 
     async fn run(&mut self) -> Result<(), Error> {
@@ -185,24 +187,30 @@ impl<'a> Download<'a> {
     }
 
     fn given_up(&self, url: &str, why: &str, tries: u32) -> Error {
-        let (length, size) = (self.part.length(), self.item.size);
-        let why =
-            format!("{why}; {length} of {size} bytes came in {tries} tries; run again to go on from there");
+        let length = self.part.length();
+        let of = self.size.map(|size| format!(" of {size}")).unwrap_or_default();
+        let why = format!("{why}; {length}{of} bytes came in {tries} tries; run again to go on from there");
         Error::Download { url: url.to_owned(), why }
     }
 
     /// Asks for what is missing and takes in what comes.
     async fn attempt(&mut self, url: &str) -> Result<(), Fault> {
-        if self.part.length() < self.item.size {
+        if self.is_short() {
             let mut response = self.ask(url).await?;
             while let Some(chunk) = response.chunk().await.map_err(passing)? {
                 self.take(&chunk, url)?;
             }
+            // An answer that nobody said the length of ended as HTTP says that it should.
+            self.size.get_or_insert(self.part.length());
         }
-        if self.part.length() < self.item.size {
+        if self.is_short() {
             return Err(Fault::Passing("the connection ended early".to_owned()));
         }
         self.check(url)
+    }
+
+    fn is_short(&self) -> bool {
+        self.size.is_none_or(|size| self.part.length() < size)
     }
 
     async fn ask(&mut self, url: &str) -> Result<Response, Fault> {
@@ -227,20 +235,15 @@ impl<'a> Download<'a> {
 
     /// Brings the partial file to where the answer begins.
     fn begin(&mut self, response: &Response, url: &str) -> Result<(), Fault> {
-        let size = self.item.size;
         if response.status() != StatusCode::PARTIAL_CONTENT {
             // The server cannot resume, or has another file now: from the start.
             self.clear()?;
-            return match response.content_length() {
-                Some(length) if length != size => Err(Fault::Lasting(Error::size(url, size, length))),
-                _ => Ok(()),
-            };
+            return self.be_of(response.content_length(), url);
         }
         match content_range(response.headers()) {
-            Some((_, Some(total))) if total != size => Err(Fault::Lasting(Error::size(url, size, total))),
-            Some((start, _)) if start == self.part.length() => {
+            Some((start, total)) if start == self.part.length() => {
                 self.pieced |= start > 0;
-                Ok(())
+                self.be_of(total, url)
             }
             _ => {
                 self.clear()?;
@@ -249,11 +252,23 @@ impl<'a> Download<'a> {
         }
     }
 
+    /// What the server says of the size has to be what is known of it.
+    fn be_of(&mut self, told: Option<u64>, url: &str) -> Result<(), Fault> {
+        match (self.size, told) {
+            (Some(size), Some(told)) if told != size => Err(Fault::Lasting(Error::size(url, size, told))),
+            (Some(_), _) => Ok(()),
+            (None, told) => {
+                self.size = told;
+                Ok(())
+            }
+        }
+    }
+
     fn take(&mut self, chunk: &[u8], url: &str) -> Result<(), Fault> {
         let length = self.part.length() + chunk.len() as u64;
-        if length > self.item.size {
+        if let Some(size) = self.size.filter(|size| length > *size) {
             self.clear()?;
-            return Err(Fault::Lasting(Error::size(url, self.item.size, length)));
+            return Err(Fault::Lasting(Error::size(url, size, length)));
         }
         self.part.append(chunk).map_err(Fault::Fatal)?;
         self.note();
@@ -263,7 +278,7 @@ impl<'a> Download<'a> {
     /// All bytes are there: are they the right ones?
     fn check(&mut self, url: &str) -> Result<(), Fault> {
         let (sum, wanted) = (self.part.sum(), self.item.sha256);
-        if sum == wanted && self.part.length() == self.item.size {
+        if sum == wanted && !self.is_short() {
             return Ok(());
         }
         let pieced = self.pieced;
@@ -276,11 +291,12 @@ impl<'a> Download<'a> {
 
     fn clear(&mut self) -> Result<(), Fault> {
         self.pieced = false;
+        self.size = self.item.size;
         self.part.clear().map_err(Fault::Fatal)
     }
 
     fn note(&mut self) {
-        let length = self.part.length().min(self.item.size);
+        let length = self.part.length().min(self.size.unwrap_or(u64::MAX));
         if length > self.reached {
             (self.came)(length - self.reached);
             self.reached = length;

@@ -21,17 +21,22 @@ pub(crate) struct Engine {
 }
 
 impl Engine {
+    /// What to do without one.
+    pub(crate) const FOR_KERNELS: &str = "build the kernel on this machine with --builder host";
+
     /// Connects to the engine that `DOCKER_HOST` names, or to the first that answers where Docker and Podman listen.
+    ///
+    /// `instead` is what one may do without an engine.
     ///
     /// # Errors
     /// [`Error::NoEngine`] with everything that was tried.
-    pub(crate) async fn connect() -> Result<Self, Error> {
+    pub(crate) async fn connect(instead: &'static str) -> Result<Self, Error> {
         let named = std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty());
         let runtime = std::env::var("XDG_RUNTIME_DIR").ok().filter(|folder| !folder.is_empty());
-        Self::first(sockets(named, runtime.as_deref())).await
+        Self::first(sockets(named, runtime.as_deref()), instead).await
     }
 
-    async fn first(sockets: Vec<String>) -> Result<Self, Error> {
+    async fn first(sockets: Vec<String>, instead: &'static str) -> Result<Self, Error> {
         let mut tried = Vec::new();
         for socket in sockets {
             match open(&socket).await {
@@ -39,7 +44,7 @@ impl Engine {
                 Err(why) => tried.push(format!("{socket}: {why}")),
             }
         }
-        Err(Error::NoEngine { tried })
+        Err(Error::NoEngine { tried, instead })
     }
 
     /// For `map_err` on anything that the engine is asked to do.
@@ -123,12 +128,13 @@ mod tests {
             format!("unix://{}/none.sock", folder.path().display()),
             format!("unix://{}", deaf.display()),
         ];
-        let told = Engine::first(sockets.clone()).await.err().unwrap().to_string();
+        let told = Engine::first(sockets.clone(), Engine::FOR_KERNELS).await.err().unwrap().to_string();
         let [none, deaf] = ["none.sock: is not there", "deaf.sock: nobody listens there"];
         for part in [none, deaf, "--builder host", "systemctl start docker", "DOCKER_HOST"] {
             assert!(told.contains(part), "no {part}: {told}");
         }
-        let told = Engine::first(vec!["ssh://x".to_owned()]).await.err().unwrap().to_string();
+        let told =
+            Engine::first(vec!["ssh://x".to_owned()], Engine::FOR_KERNELS).await.err().unwrap().to_string();
         assert!(told.contains("ssh://x: only unix://"), "{told}");
     }
 
@@ -157,7 +163,7 @@ mod tests {
                 while !socket.exists() {
                     tokio::task::yield_now().await;
                 }
-                Engine::first(vec![door]).await
+                Engine::first(vec![door], Engine::FOR_KERNELS).await
             };
             let (opened, ()) = tokio::join!(asked, engine(&socket, version));
             let told = opened.map(|engine| engine.docker.client_version().to_string());

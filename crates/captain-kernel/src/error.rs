@@ -22,12 +22,24 @@ pub enum Error {
     /// Nothing answers where a container engine should be.
     #[error(
         "no container engine can be used (tried {}): start one (systemctl start docker, or podman system service), \
-         say by DOCKER_HOST where it listens, or build the kernel on this machine with --builder host",
+         say by DOCKER_HOST where it listens, or {instead}",
         tried.join("; ")
     )]
     NoEngine {
         /// Each socket, and why it was no use.
         tried: Vec<String>,
+        /// What one may do without.
+        instead: &'static str,
+    },
+    /// The engine is there and does not give an image.
+    #[error("the container engine at {socket} does not give the image `{name}`: {why}")]
+    Image {
+        /// Its socket.
+        socket: String,
+        /// What it was asked for.
+        name: String,
+        /// Its answer.
+        why: String,
     },
     /// The engine is there and refuses something.
     #[error(

@@ -13,6 +13,7 @@ mod image;
 mod journal;
 mod make;
 mod pin;
+mod saved;
 mod source;
 pub mod stages;
 
@@ -24,6 +25,7 @@ use captain_osie::kernel_config::Configs;
 pub use error::Error;
 pub use make::{build, folder};
 pub use pin::pin;
+pub use saved::save_image;
 
 /// Where a kernel is compiled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

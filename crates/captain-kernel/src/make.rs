@@ -183,7 +183,7 @@ impl Job<'_> {
 
     /// A container of the builder image, which is made of the toolchain's packages where the engine lacks it.
     async fn container(&self) -> Result<Container, Error> {
-        let engine = Engine::connect().await?;
+        let engine = Engine::connect(Engine::FOR_KERNELS).await?;
         let tag = self.inputs.toolchain.sum().to_string()[..16].to_owned();
         let name = format!("{IMAGE}:{tag}");
         if !container::has_image(&engine, &name).await {

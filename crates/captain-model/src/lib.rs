@@ -26,6 +26,6 @@ pub use firmware::{Arch, Firmware};
 pub use inventory::{Identity, Inventory};
 pub use mac::Mac;
 pub use machine::{Machine, Profile};
-pub use osie::{Artifact, KernelSource, Recipe, Shipped};
+pub use osie::{Artifact, KernelSource, Recipe, Shipped, Tool};
 pub use secret::Secret;
 pub use time::Timestamp;

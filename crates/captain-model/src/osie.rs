@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::firmware::Arch;
+
 /// A recipe that captaind ships; every recipe goes on top of one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -70,6 +72,9 @@ pub struct Recipe {
     pub services: Vec<String>,
     /// Container images put into the OSIE and run as services.
     pub containers: Vec<String>,
+    /// Programs from elsewhere than Debian.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
     /// Keys that may log in by SSH; any makes it a debug image with sshd.
     pub ssh_authorized_keys: Vec<String>,
     /// Where the kernel comes from.
@@ -111,10 +116,36 @@ impl Recipe {
             overlay: Vec::new(),
             services: Vec::new(),
             containers: Vec::new(),
+            tools: Vec::new(),
             ssh_authorized_keys: Vec::new(),
             kernel: KernelSource::Debian,
         }
     }
+}
+
+/// A program from elsewhere than Debian, pinned by its content: a file, or an archive of files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// Where it is to be had.
+    pub url: String,
+    /// SHA-256 of what lies there: 64 hex digits.
+    pub sha256: String,
+    /// The only architecture whose images get it; `None`: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arch: Option<Arch>,
+    /// Folder of the image that it goes into.
+    pub to: String,
+    /// What to take of an archive, as paths in it; everything where there is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
+    /// What a file that is no archive is called; the last part of its URL otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+impl Tool {
+    /// Where tools go that say nothing of it.
+    pub const FOLDER: &str = "/usr/local/bin";
 }
 
 /// An immutable served file, named by its content.

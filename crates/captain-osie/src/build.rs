@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use captain_debian::{Deb, Fetched, Fetcher, Mirrors, Progress, Tuning};
-use captain_model::{Artifact, Cmdline, Recipe};
+use captain_model::{Artifact, Cmdline, Recipe, Tool};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -28,6 +28,7 @@ use crate::plan::{Plan, Step, mirrors};
 use crate::relay::blocking;
 use crate::sizes::Sizes;
 use crate::spdx;
+use crate::tools;
 use crate::tree::{Content, Entry, Node};
 
 /// What the manifest calls files that this builder made itself.
@@ -46,12 +47,15 @@ pub async fn build(
 ) -> Result<Manifest, Error> {
     options.check()?;
     fs::create_dir_all(out).map_err(Error::io(out))?;
+    let tools = tools::wanted(&plan.lock.recipe, plan.arch);
+    let tools = tools::fetch(&tools, options, progress).await?;
     let wanted = plan.fetched();
     let fetched = fetch(wanted, &plan.mirrors, options, progress).await?;
     let names = wanted.iter().map(|package| package.name.clone());
     let runner = Runner {
         image: Image::on(plan.lock.recipe.base, &options.cache)?,
         debs: names.zip(fetched).collect(),
+        tools,
         out: out.to_owned(),
         manifest: empty_manifest(plan, options),
         lock: plan.lock.clone(),
@@ -114,6 +118,7 @@ fn empty_manifest(plan: &Plan, options: &BuildOptions) -> Manifest {
         units: Vec::new(),
         overlay: Vec::new(),
         containers: plan.lock.containers.clone(),
+        tools: tools::wanted(&plan.lock.recipe, plan.arch),
         outputs: Vec::new(),
     }
 }
@@ -121,6 +126,8 @@ fn empty_manifest(plan: &Plan, options: &BuildOptions) -> Manifest {
 struct Runner {
     image: Image,
     debs: BTreeMap<String, Fetched>,
+    /// In the plan's order.
+    tools: Vec<Fetched>,
     out: PathBuf,
     manifest: Manifest,
     lock: Lock,
@@ -158,6 +165,7 @@ impl Runner {
             Step::LocalKernel { path } => self.local_kernel(path)?,
             Step::Modules { wanted } => self.modules(wanted)?,
             Step::Skeleton => self.skeleton()?,
+            Step::Tools { tools } => self.tools(tools)?,
             Step::Overlay { source } => self.overlay(source)?,
             Step::SshKeys { keys } => self.ssh_keys(keys)?,
             Step::Containers { containers } => self.containers(containers)?,
@@ -241,6 +249,14 @@ impl Runner {
             tree.link(path, target, &from)?;
         }
         Ok(String::new())
+    }
+
+    fn tools(&mut self, tools: &[Tool]) -> Result<String, Error> {
+        let mut files = 0;
+        for (tool, fetched) in tools.iter().zip(&self.tools) {
+            files += tools::add(tool, fetched, &mut self.image)?;
+        }
+        Ok(format!("{files} files"))
     }
 
     fn overlay(&mut self, source: &OverlaySource) -> Result<String, Error> {

@@ -24,6 +24,7 @@ fn manifest() -> Manifest {
         units: Vec::new(),
         overlay: Vec::new(),
         containers: Vec::new(),
+        tools: Vec::new(),
         outputs: Vec::new(),
     }
 }
@@ -48,6 +49,7 @@ fn small(out: &Path) -> Manifest {
         debs: BTreeMap::new(),
         out: out.to_owned(),
         manifest: manifest(),
+        tools: Vec::new(),
         lock: crate::lock::testing::lock(),
         cache: out.to_owned(),
         packed: Vec::new(),

@@ -1,7 +1,7 @@
 //! A lock with all its inputs in one tar, for a place without a network.
 //!
 //! `lock.json` comes first, then `overlay/NUMBER/NAME/...`, `kernel/...` where that is no package,
-//! `containers/DIGEST`, then `packages/FILE.deb`. Everything in it is checked
+//! `containers/DIGEST`, `tools/SHA256`, then `packages/FILE.deb`. Everything in it is checked
 //! against the lock on the way in, so a bundle is as trustworthy as its `lock.json`.
 
 use std::fs::{self, File};
@@ -9,7 +9,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
-use captain_debian::{Fetched, Fetcher, Mirrors, Progress, Sha256, Tuning};
+use captain_debian::{Fetched, Fetcher, Item, Mirrors, Progress, Sha256, Tuning};
 use captain_model::{Artifact, Recipe};
 use tar::{EntryType, Header};
 
@@ -23,6 +23,7 @@ use crate::options::BuildOptions;
 use crate::overlay::OverlayFile;
 use crate::plan::{Plan, overlay};
 use crate::relay::blocking;
+use crate::tools;
 use crate::tree::{Content, Node};
 
 const LOCK: &str = "lock.json";
@@ -30,6 +31,7 @@ const OVERLAY: &str = "overlay";
 const PACKAGES: &str = "packages";
 const KERNEL: &str = "kernel";
 const CONTAINERS: &str = "containers";
+const TOOLS: &str = "tools";
 /// A lock is some 100 kB.
 const LARGEST_LOCK: u64 = 64 << 20;
 
@@ -57,7 +59,11 @@ pub async fn bundle(
     };
     let contents = containers::contents(&plan.lock, &options.cache)?;
     let contents = contents.into_iter().map(|(digest, place)| (digest.hex(), place));
-    let parts: Vec<_> = below(KERNEL, kernel).chain(below(CONTAINERS, contents)).collect();
+    let wanted = tools::wanted(&plan.lock.recipe, plan.arch);
+    let tools = tools::fetch(&wanted, options, progress).await?;
+    let tools = tools.into_iter().map(|tool| (tool.sha256.to_string(), tool.path));
+    let parts = below(KERNEL, kernel).chain(below(CONTAINERS, contents)).chain(below(TOOLS, tools));
+    let parts: Vec<_> = parts.collect();
     let (lock, file) = (plan.lock.clone(), file.to_owned());
     blocking(progress, move |progress| {
         let task = progress.begin(&format!("write {}", file.display()), None);
@@ -211,8 +217,13 @@ impl Reader<'_> {
         fs::create_dir_all(&place).map_err(Error::io(&place))?;
         let fetcher = Fetcher::new(self.cache.join("debian"), true, Tuning::default())?;
         let mut missing: Vec<_> = lock.inputs().collect();
+        let tools = tools::items(&tools::wanted(&lock.recipe, lock.arch))?;
         for entry in entries {
-            self.entry(entry.map_err(|error| self.wrong(error))?, &place, &fetcher, &mut missing)?;
+            let entry = entry.map_err(|error| self.wrong(error))?;
+            self.entry(entry, &place, &fetcher, &mut missing, &tools)?;
+        }
+        if let Some(tool) = tools.iter().find(|tool| fetcher.found(tool).is_err()) {
+            return Err(self.wrong(format!("it lacks {}, which its lock names", tool.name)));
         }
         if let Some(package) = missing.first() {
             return Err(self.wrong(format!("it lacks {}, which its lock names", package.file_name())));
@@ -227,6 +238,7 @@ impl Reader<'_> {
         place: &Path,
         fetcher: &Fetcher,
         missing: &mut Vec<&PackageRef>,
+        tools: &[Item],
     ) -> Result<(), Error> {
         let path = entry.path().map_err(|error| self.wrong(error))?.into_owned();
         if !path.components().all(|part| matches!(part, Component::Normal(_))) {
@@ -237,6 +249,11 @@ impl Reader<'_> {
         }
         if let Ok(name) = path.strip_prefix(CONTAINERS) {
             return containers::take_in(&name.to_string_lossy(), &mut entry, self.cache);
+        }
+        let name = path.strip_prefix(TOOLS).ok().and_then(Path::to_str);
+        if let Some(tool) = tools.iter().find(|tool| Some(&*tool.sha256.to_string()) == name) {
+            fetcher.put(tool, &mut entry)?;
+            return Ok(());
         }
         let name = path.strip_prefix(PACKAGES).ok().and_then(Path::to_str);
         let at = missing.iter().position(|package| Some(package.file_name()) == name);

@@ -1,12 +1,43 @@
 //! A bundle there and back, and bundles that are not what they say.
 
 use captain_debian::NoProgress;
+use captain_model::Tool;
 
 use super::*;
 use crate::lock::testing;
 use crate::overlay::OverlaySource;
 
 type Inputs = (Lock, Vec<(String, Vec<OverlayFile>)>, Vec<Fetched>);
+
+fn tool(name: &str) -> Tool {
+    let sha256 = captain_debian::Sha256::of(name.as_bytes()).to_string();
+    let url = format!("https://tools.example/{name}");
+    Tool { url, sha256, arch: None, to: "/opt".to_owned(), files: Vec::new(), name: None }
+}
+
+#[tokio::test]
+async fn a_bundle_brings_its_tools_and_one_that_lacks_them_or_has_others_is_refused() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (mut lock, overlays, debs) = inputs(here.path());
+    lock.recipe.tools = vec![tool("scan")];
+    let (file, scan) = (here.path().join("site.tar"), here.path().join("scan"));
+    for (content, words) in [("scam", "expected"), ("scan", "")] {
+        fs::write(&scan, content).unwrap();
+        let parts = [(format!("{TOOLS}/{}", lock.recipe.tools[0].sha256), scan.clone())];
+        write_file(&lock, &overlays, &parts, &debs, &file).unwrap();
+        match unbundle(&file, there.path(), &NoProgress).await {
+            Ok(_) => assert_eq!(content, "scan"),
+            Err(error) => assert!(content == "scam" && error.to_string().contains(words), "{error}"),
+        }
+    }
+    let options = BuildOptions { offline: true, ..BuildOptions::new(lock.arch, there.path()) };
+    let fetched = tools::fetch(&lock.recipe.tools, &options, &NoProgress).await.unwrap();
+    assert_eq!(fs::read(&fetched[0].path).unwrap(), b"scan");
+    lock.recipe.tools = vec![tool("lost")];
+    write_file(&lock, &overlays, &[], &debs, &file).unwrap();
+    let error = unbundle(&file, there.path(), &NoProgress).await.unwrap_err().to_string();
+    assert!(error.contains("it lacks lost"), "{error}");
+}
 
 /// A lock and, in `cache`, the debs that it names.
 fn inputs(cache: &Path) -> Inputs {

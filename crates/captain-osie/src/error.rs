@@ -113,6 +113,14 @@ pub enum Error {
         /// Why, and the way out.
         why: String,
     },
+    /// A program from elsewhere cannot go into the image.
+    #[error("tool {url}: {why}")]
+    Tool {
+        /// Where it is from.
+        url: String,
+        /// Why, and the way out.
+        why: String,
+    },
     /// The store of container images.
     #[error(transparent)]
     Image(#[from] captain_oci::Error),

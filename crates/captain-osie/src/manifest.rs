@@ -1,7 +1,7 @@
 //! What is in a built image, and where it is from: one JSON file beside it.
 
 use captain_debian::{Item, Mirrors, Package, Selected, Sha256, Why};
-use captain_model::{Arch, Artifact};
+use captain_model::{Arch, Artifact, Tool};
 use serde::{Deserialize, Serialize};
 
 use crate::containers::Container;
@@ -41,6 +41,9 @@ pub struct Manifest {
     /// Container images, each run by a unit.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub containers: Vec<Container>,
+    /// Programs from elsewhere than Debian.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
     /// The kernel and the initramfs.
     pub outputs: Vec<Artifact>,
 }
@@ -104,6 +107,6 @@ impl PackageRef {
             if security { (&mirrors.security, &mirrors.main) } else { (&mirrors.main, &mirrors.security) };
         // A mirror with everything under one roof is good for both.
         let urls = first.iter().chain(second).map(|mirror| format!("{mirror}/{}", self.path)).collect();
-        Item { name: self.file_name().to_owned(), urls, size: self.size, sha256: self.sha256 }
+        Item { name: self.file_name().to_owned(), urls, size: Some(self.size), sha256: self.sha256 }
     }
 }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use captain_debian::archive::Options;
 use captain_debian::{Mirrors, Request};
-use captain_model::{Arch, Cmdline, KernelSource, Recipe, Shipped, Timestamp};
+use captain_model::{Arch, Cmdline, KernelSource, Recipe, Shipped, Timestamp, Tool};
 use serde::Serialize;
 
 use crate::accounts::RootLogin;
@@ -21,6 +21,7 @@ use crate::manifest::PackageRef;
 use crate::modules::groups::Groups;
 use crate::options::BuildOptions;
 use crate::overlay::{Laid, OverlaySource};
+use crate::tools;
 
 /// Everything that a build needs to know; see [`plan`].
 #[derive(Debug, Serialize)]
@@ -78,6 +79,11 @@ pub enum Step {
     },
     /// Folders, device nodes, links: what maintainer scripts would have made.
     Skeleton,
+    /// Put programs from elsewhere into the tree.
+    Tools {
+        /// Which.
+        tools: Vec<Tool>,
+    },
     /// Lay files over the tree.
     Overlay {
         /// Which.
@@ -279,6 +285,10 @@ fn steps(recipe: &Recipe, options: &BuildOptions, lock: &Lock) -> Result<Vec<Ste
     let path = kernel_files::place(recipe, options).map(Path::to_owned);
     steps.extend(path.map(|path| Step::LocalKernel { path }));
     steps.extend([Step::Modules { wanted: modules }, Step::Skeleton]);
+    let tools = tools::wanted(recipe, options.arch);
+    if !tools.is_empty() {
+        steps.push(Step::Tools { tools });
+    }
     steps.extend(OverlaySource::all(recipe, options).into_iter().map(|source| Step::Overlay { source }));
     let mut services = recipe.services.clone();
     if !recipe.ssh_authorized_keys.is_empty() {
@@ -354,6 +364,10 @@ impl fmt::Display for Step {
             }
             Self::Modules { wanted } => write!(f, "choose modules ({}) and index them", wanted.join(", ")),
             Self::Skeleton => f.write_str("make folders, device nodes and links"),
+            Self::Tools { tools } => {
+                let names: Vec<_> = tools.iter().map(tools::file_name).collect();
+                write!(f, "put in tools: {}", names.join(", "))
+            }
             Self::Overlay { source: OverlaySource::Embedded } => {
                 f.write_str("lay captaind's overlay over it")
             }

@@ -1,11 +1,14 @@
 //! The bill of materials: SPDX 2.3 as JSON (spdx.github.io/spdx-spec/v2.3).
 
 use captain_debian::Sha256;
+use captain_model::Tool;
 use serde_json::{Value, json};
 
 use crate::calendar::Calendar;
+use crate::containers::Container;
 use crate::kernel_files::LocalKernel;
 use crate::manifest::{Manifest, PackageRef};
+use crate::tools;
 
 /// The document for a built image. Same manifest: same document, down to its name.
 pub(crate) fn document(manifest: &Manifest) -> Value {
@@ -22,6 +25,7 @@ pub(crate) fn document(manifest: &Manifest) -> Value {
     });
     let packages = manifest.packages.iter().map(|one| package(one, &manifest.suite));
     let overlays = overlays(manifest).into_iter().chain(manifest.local_kernel.as_ref().map(kernel));
+    let others = manifest.containers.iter().map(container).chain(manifest.tools.iter().map(tool));
     json!({
         "spdxVersion": "SPDX-2.3",
         "dataLicense": "CC0-1.0",
@@ -32,7 +36,7 @@ pub(crate) fn document(manifest: &Manifest) -> Value {
             "created": time(manifest.source_date),
             "creators": [format!("Tool: captaind-{}", env!("CARGO_PKG_VERSION"))],
         },
-        "packages": outputs.chain(packages).chain(overlays).collect::<Vec<_>>(),
+        "packages": outputs.chain(packages).chain(overlays).chain(others).collect::<Vec<_>>(),
         "relationships": relationships(manifest),
     })
 }
@@ -75,6 +79,36 @@ fn kernel(kernel: &LocalKernel) -> Value {
     })
 }
 
+/// A container image.
+fn container(container: &Container) -> Value {
+    let sum = container.digest.split_once(':').map_or(container.digest.as_str(), |(_, hex)| hex);
+    json!({
+        "SPDXID": id("container", &container.name),
+        "name": container.source,
+        "primaryPackagePurpose": "CONTAINER",
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": false,
+        "comment": "the checksum is that of the image's manifest",
+        "checksums": [{"algorithm": "SHA256", "checksumValue": sum}],
+    })
+}
+
+/// A program from elsewhere than Debian.
+fn tool(tool: &Tool) -> Value {
+    json!({
+        "SPDXID": tool_id(tool),
+        "name": tools::file_name(tool),
+        "downloadLocation": tool.url,
+        "filesAnalyzed": false,
+        "checksums": [{"algorithm": "SHA256", "checksumValue": tool.sha256}],
+    })
+}
+
+/// Two tools may be called the same.
+fn tool_id(tool: &Tool) -> String {
+    id("tool", &format!("{}-{}", tools::file_name(tool), tool.sha256))
+}
+
 /// The overlays, each as one package whose sum is that of its list of files.
 fn overlays(manifest: &Manifest) -> Vec<Value> {
     let one = |name: &String| {
@@ -105,7 +139,9 @@ fn relationships(manifest: &Manifest) -> Vec<Value> {
     let parts = manifest.packages.iter().map(|package| id("deb", &package.name));
     let kernel = manifest.local_kernel.iter().map(|kernel| id("kernel", &kernel.version));
     let overlays = overlay_names(manifest).into_iter().map(|name| id("overlay", &name));
-    let parts: Vec<_> = parts.chain(kernel).chain(overlays).collect();
+    let containers = manifest.containers.iter().map(|container| id("container", &container.name));
+    let others = containers.chain(manifest.tools.iter().map(tool_id));
+    let parts: Vec<_> = parts.chain(kernel).chain(overlays).chain(others).collect();
     let mut list = Vec::new();
     for output in &manifest.outputs {
         let output_id = id("output", &output.name);

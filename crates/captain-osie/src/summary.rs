@@ -129,6 +129,7 @@ mod tests {
             units: vec!["containerd.service".to_owned()],
             overlay: Vec::new(),
             containers: Vec::new(),
+            tools: Vec::new(),
             outputs: Vec::new(),
         };
         let folder = tempfile::tempdir().unwrap();

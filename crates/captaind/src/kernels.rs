@@ -54,13 +54,15 @@ pub(crate) async fn build(
 }
 
 /// 69 where there is no engine or compiler, 64 where the sources are not what they should be, else as for OSIEs.
-fn failure(error: Error) -> Failure {
+pub(crate) fn failure(error: Error) -> Failure {
     match error {
         Error::Osie(error) => osies::failure(error),
         Error::NoEngine { .. } | Error::Tools { .. } => Failure::unavailable(error),
         Error::Source { .. } => Failure::usage(error),
-        Error::Io { .. } | Error::Engine { .. } | Error::Config { .. } | Error::Stage { .. } => {
-            Failure::failed(error)
-        }
+        Error::Io { .. }
+        | Error::Image { .. }
+        | Error::Engine { .. }
+        | Error::Config { .. }
+        | Error::Stage { .. } => Failure::failed(error),
     }
 }

@@ -6,6 +6,7 @@ mod appliance;
 mod cli;
 mod commands;
 mod configuration;
+mod engine_images;
 mod exit;
 mod interfaces;
 mod kernels;

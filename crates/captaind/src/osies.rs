@@ -11,7 +11,7 @@ use captain_osie::{BuildOptions, Error, Lock, LockFile, Manifest, Plan};
 
 use crate::configuration::Loaded;
 use crate::exit::Failure;
-use crate::{kernels, paths};
+use crate::{engine_images, kernels, paths};
 
 /// The recipe that a profile's `osie` names; `None` where it is a folder or URL with a finished OSIE.
 pub(crate) fn recipe_of<'a>(config: &'a Config, osie: &str) -> Option<&'a Recipe> {
@@ -84,7 +84,10 @@ pub(crate) async fn plan(wish: &Wish<'_>, progress: &dyn Progress) -> Result<Pla
     options.level = level.unwrap_or(options.level);
     let mut lock = match kept {
         Some(lock) => lock,
-        None => captain_osie::lock(recipe, &options, progress).await.map_err(failure)?,
+        None => {
+            engine_images::take(recipe, &options, progress).await?;
+            captain_osie::lock(recipe, &options, progress).await.map_err(failure)?
+        }
     };
     let pinned = was.as_ref().and_then(|was| was.kernel_inputs.as_ref());
     kernels::pin(wish, pinned, &mut lock, &mut options, progress).await?;

@@ -79,7 +79,7 @@ fn run(chore: Chore) -> Result<()> {
 fn kernel() -> Result<()> {
     packages::ensure(&[packages::LAB, packages::COMPILER, packages::ENGINE], true)?;
     cargo(&["build", "--package", "captaind", "--locked"], &[])?;
-    let files = ["--test", "kernel", "--test", "kernel_faults"];
+    let files = ["--test", "kernel", "--test", "kernel_faults", "--test", "containers"];
     let tests = [&["test", "--package", "captain-tests", "--locked"][..], &files, &["--"]].concat();
     let tests = [&tests[..], &["--ignored", "--nocapture", "--test-threads=1"]].concat();
     cargo(&tests, &[("CAPTAIND_TEST_VMS", "1")])

@@ -42,6 +42,9 @@ impl Container {
     }
 }
 
+/// Begins the names of images that lie in the container engine.
+const ENGINE: &str = "docker://";
+
 /// Takes the recipe's images in and pins them.
 ///
 /// # Errors
@@ -82,13 +85,37 @@ fn served_store(cache: &Path) -> Result<Store, Error> {
     Ok(Store::open(cache.join("images"))?)
 }
 
+/// Those of the recipe's images that lie in the container engine: what the recipe says, and the engine's name.
+pub fn engine_images(recipe: &Recipe) -> impl Iterator<Item = (&str, &str)> {
+    recipe.containers.iter().filter_map(|source| Some((source.as_str(), source.strip_prefix(ENGINE)?)))
+}
+
+/// Takes an image that the engine saved as `archive` into `cache`, where [`crate::lock()`] finds it by what the
+/// recipe says.
+///
+/// # Errors
+/// It is no image; a full disk.
+pub fn take_engine_image(source: &str, archive: &Path, cache: &Path) -> Result<(), Error> {
+    let imported = own_store(cache)?.import(archive, Some(&engine_name(source)));
+    imported.map(drop).map_err(|error| Error::Container { name: source.to_owned(), why: error.to_string() })
+}
+
+/// A name for the cache that no archive's file has.
+fn engine_name(source: &str) -> String {
+    format!("captain.local/engine/{}:latest", &Digest::of(source.as_bytes()).hex()[..16])
+}
+
 fn find(source: &str, name: &str, cache: &Path) -> Result<(Store, Digest), Error> {
     let wrong = |why: String| Error::Container { name: source.to_owned(), why };
-    if source.starts_with("docker://") {
-        return Err(wrong(
-            "images are not taken from the Docker engine yet: `docker save -o IMAGE.tar NAME` and name that file"
-                .to_owned(),
-        ));
+    if let Some(name) = source.strip_prefix(ENGINE) {
+        let store = own_store(cache)?;
+        let digest = store.resolve(&engine_name(source).parse().map_err(wrong)?)?;
+        return digest.map(|digest| (store, digest)).ok_or_else(|| {
+            wrong(format!(
+                "it is not in the cache: build once without --offline where a container engine has it, or \
+                 `docker save -o IMAGE.tar {name}` there and name that file"
+            ))
+        });
     }
     if is_archive(source) {
         let store = own_store(cache)?;

@@ -140,7 +140,7 @@ fn hard_links_share_their_content() {
 fn what_cannot_be_taken_is_named_with_the_way_out() {
     let mut bench = bench(&[layer(&[("a", "x")])]);
     for (source, words) in [
-        ("docker://my/scanner:1", "docker save"),
+        ("docker://my/scanner:1", "docker save -o IMAGE.tar my/scanner:1"),
         ("registry.example/my/scanner:1", "captaind image import"),
         ("/nowhere/x.tar", "/nowhere/x.tar"),
     ] {
@@ -169,6 +169,21 @@ fn a_bundles_content_is_taken_in_by_its_sum_only() {
         take_in(&digest.hex(), &mut &bytes[..], &there).unwrap();
     }
     assert_eq!(contents(&lock, &there).unwrap().len(), 3);
+}
+
+#[test]
+fn an_image_that_the_engine_saved_is_found_by_what_the_recipe_says() {
+    let mut bench = bench(&[layer(&[("a", "x")])]);
+    let archive = bench.folder.path().join("scanner.tar");
+    bench.recipe.containers = vec!["docker://my/scanner:1".to_owned(), "docker://other".to_owned()];
+    assert_eq!(engine_images(&bench.recipe).last(), Some(("docker://other", "other")));
+    for (source, _) in engine_images(&bench.recipe) {
+        take_engine_image(source, &archive, &bench.options.cache).unwrap();
+    }
+    let (locked, image) = put_in(&bench).unwrap();
+    let names: Vec<_> = locked.iter().map(|it| (it.source.as_str(), it.name.as_str())).collect();
+    assert_eq!(names, [("docker://my/scanner:1", "scanner"), ("docker://other", "other")]);
+    assert!(image.text("usr/lib/captain/containers/scanner/rootfs/a").unwrap().is_some());
 }
 
 #[test]
