@@ -38,7 +38,7 @@ peer() {
 export -f peer
 
 "$CAPTAIND" plan -c captaind.toml --cache-dir first --json >plan.json 2>plan.log
-list=$(jq -r '.steps[] | select(.step == "fetch").packages[].name' plan.json | paste -sd,)
+list=$(jq -r '.[].steps[] | select(.step == "fetch").packages[].name' plan.json | paste -sd,)
 rm -rf first
 for round in $(seq "$rounds"); do
     echo "round $round of $rounds, level $level, $(nproc) processors"

@@ -47,6 +47,7 @@ fn a_plan_names_packages_and_writes_no_image() {
     let folder = tempfile::tempdir().expect("a folder");
     let out = run(folder.path(), &["plan", "--json"]).expect_code(0);
     let plan: Value = serde_json::from_str(&out.stdout).expect("the plan is JSON");
+    assert_eq!(plan.as_array().map(Vec::len), Some(1), "one for each architecture");
     assert!(plan.to_string().contains("containerd"));
     assert_eq!(std::fs::read_dir(folder.path()).expect("the folder").count(), 0);
 }

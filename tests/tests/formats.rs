@@ -93,6 +93,9 @@ fn a_built_osie_is_summed_up_and_entered_and_nothing_is_left() {
     run(folder.path(), &["build", "-o", "out"]).expect_code(0);
     let summary = run(folder.path(), &["summary", "--osie", "./out", "--json"]).expect_code(0);
     let summary: Value = serde_json::from_str(&summary.stdout).expect("JSON");
+    let [summary] = summary.as_array().expect("one of each architecture").as_slice() else {
+        panic!("{summary}")
+    };
     assert!(summary["manifest"]["packages"][0]["why"].is_string(), "{summary}");
     let script = "test -x /usr/bin/containerd && . /etc/os-release && echo $ID $(id -u) && touch /left";
     let inside = run(folder.path(), &["shell", "--osie", "./out", "--", "/bin/bash", "-c", script]);

@@ -21,7 +21,7 @@ Examples:
   captaind build --format tar,uki,iso          also the archive of Hook's installations, a UKI, an ISO
   captaind build --bundle site.tar             lock and inputs, for `captaind build --from-bundle site.tar`";
 
-pub(super) const PLAN_EXAMPLE: &str = "Example: captaind plan --json | jq '.packages[].name'";
+pub(super) const PLAN_EXAMPLE: &str = "Example: captaind plan --json | jq -r '.[].steps[0].packages[].name'";
 
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RecipeArgs {
@@ -107,7 +107,7 @@ pub(crate) struct PlanArgs {
     /// Plan with the packages that the mirror has now, and print what `build --update` would change
     #[arg(long, env = "CAPTAIND_UPDATE")]
     pub(crate) update: bool,
-    /// Print the plan as JSON
+    /// Print the plan as JSON: a list, with one plan for each architecture
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -188,10 +188,10 @@ pub(crate) struct WhichArgs {
 pub(crate) struct SummaryArgs {
     #[command(flatten)]
     pub(crate) which: WhichArgs,
-    /// CPU architecture
-    #[arg(long, env = "CAPTAIND_ARCH", default_value = "amd64")]
-    pub(crate) arch: Arch,
-    /// Print it as JSON
+    /// CPU architecture; may be repeated
+    #[arg(long, env = "CAPTAIND_ARCH", value_delimiter = ',', default_value = "amd64")]
+    pub(crate) arch: Vec<Arch>,
+    /// Print it as JSON: a list, with one document for each architecture
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -226,7 +226,7 @@ pub(crate) struct CleanArgs {
     /// The state folder, should it lie in the cache: it stays
     #[arg(long, value_name = "DIR", env = "CAPTAIND_STATE_DIR")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// All downloads, built and added OSIEs, and boot loaders
+    /// All downloads, built and added OSIEs, compiled kernels, and boot loaders
     #[arg(long, env = "CAPTAIND_ALL")]
     pub(crate) all: bool,
     /// All downloads

@@ -115,16 +115,20 @@ pub(crate) async fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let loaded = configuration::load(&args.recipe.config, &args.recipe.cache)?;
     let progress = progress::for_stderr();
     let wanted = wanted(&loaded, &args.recipe)?;
+    let mut plans = Vec::new();
     for wish in wishes(&loaded, &wanted, &args.recipe, args.update) {
         let planned = osies::plan(&wish, progress.as_ref()).await?;
         if args.json {
-            println!("{}", serde_json::to_string_pretty(&planned.plan).map_err(Failure::failed)?);
+            plans.push(planned.plan);
             continue;
         }
         print!("{}", planned.plan);
         if let Some(was) = &planned.was {
             print!("{}", planned.plan.lock.changes_since(was));
         }
+    }
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&plans).map_err(Failure::failed)?);
     }
     Ok(())
 }

@@ -1,7 +1,8 @@
 //! `captaind summary`: what is in a built OSIE, and why.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use captain_model::Arch;
 use captain_osie::{Summary, dropin};
 
 use crate::cli::{SummaryArgs, WhichArgs};
@@ -9,7 +10,7 @@ use crate::exit::Failure;
 use crate::{configuration, osies, paths};
 
 pub(crate) fn run(args: &SummaryArgs) -> Result<(), Failure> {
-    let (folder, arch, name) = (folder(&args.which)?, args.arch, &args.which.osie);
+    let (folder, name) = (folder(&args.which)?, &args.which.osie);
     let osies = folder.parent().unwrap_or(&folder);
     if let Some(added) = dropin::added(osies, name) {
         return Err(Failure::usage(format!(
@@ -18,19 +19,23 @@ pub(crate) fn run(args: &SummaryArgs) -> Result<(), Failure> {
             added.kind, added.source
         )));
     }
-    if !osies::is_built(&folder, arch) {
+    let summaries = args.arch.iter().map(|arch| read(&folder, *arch)).collect::<Result<Vec<_>, _>>()?;
+    match args.json {
+        true => println!("{}", serde_json::to_string_pretty(&summaries).map_err(Failure::failed)?),
+        false => summaries.iter().for_each(|summary| print!("{summary}")),
+    }
+    Ok(())
+}
+
+fn read(folder: &Path, arch: Arch) -> Result<Summary, Failure> {
+    if !osies::is_built(folder, arch) {
         return Err(Failure::usage(format!(
             "{} holds no OSIE for {arch}: `captaind build --arch {arch}` makes one, `captaind osie list` names those \
              that are there",
             folder.display()
         )));
     }
-    let summary = Summary::read(&folder, arch).map_err(osies::failure)?;
-    match args.json {
-        true => println!("{}", serde_json::to_string_pretty(&summary).map_err(Failure::failed)?),
-        false => print!("{summary}"),
-    }
-    Ok(())
+    Summary::read(folder, arch).map_err(osies::failure)
 }
 
 /// The folder of an OSIE: of the cache by name, any other with a slash.
