@@ -16,23 +16,26 @@ mkdir tftp; head -c "${megabytes}M" /dev/urandom >tftp/file; chmod -R a+rX tftp
 
 # load NAME PID NUMBER WINDOW [whole]: MB/s in sum; a transfer that failed ends the script.
 load() {
-    local bytes seconds rate failed cpu way; cpu=$(spent "$2")
+    local bytes rate failed cpu way; cpu=$(spent "$2")
     way=(tftp "10.$3.0.1:69" file 32 1468 "$4" 0 "10.$3.0.2")
     [ -z "${5:-}" ] || way=(wire "10.$3.0.1:69" file 32 1468 "10.$3.0.2" "c$3")
-    read -r bytes seconds rate failed < <(client "$TOOLS/boot-load" "${way[@]}")
+    read -r bytes _ rate failed < <(client "$TOOLS/boot-load" "${way[@]}")
     echo "$rate"
     awk -v name="$1, window $4 ${5:-apart}" -v bytes="$bytes" -v rate="$rate" -v failed="$failed" -v before="$cpu" -v after="$(spent "$2")" '
         BEGIN { printf "  %s: %s MB/s, %.2f s of processor time per GB, %s failed\n", name, rate, (after - before) * 1e9 / bytes, failed
                 exit failed }' >&2
 }
-# on PROCESSORS: moves the servers there.
-on() { local server; for server in $ours $dnsmasq $hpa; do taskset --all-tasks --cpu-list --pid "$1" "$server" >/dev/null; done; }
-
-captaind_up "[tftp]
+# on PROCESSORS: moves the other servers there, and starts captaind anew there, which has a thread for each.
+on() {
+    for server in $dnsmasq $hpa; do taskset --cpu-list --pid "$1" "$server" >/dev/null; done
+    [ -z "${ours:-}" ] || { server=$ours; down; }
+    SERVER_ON="taskset -c $1" captaind_up "[tftp]
 root = \"./tftp\"
 [dhcp]
 mode = \"disabled\""
-ours=$server
+    ours=$server
+}
+
 another dnsmasq 78; another hpa 79
 $SERVER_ON ip netns exec dnsmasq dnsmasq --keep-in-foreground --conf-file=/dev/null --user=nobody --port=0 --interface=s0 \
     --bind-interfaces --enable-tftp --tftp-root="$DIR/tftp" --tftp-max=100 >dnsmasq.log 2>&1 & dnsmasq=$!
@@ -42,9 +45,9 @@ sleep infinity | "$TOOLS/boot-load" near s0 &
 for peer in dnsmasq hpa; do sleep infinity | ip netns exec "$peer" "$TOOLS/boot-load" near s0 & done
 sleep 1
 apart
-everywhere=0-$(($(nproc) - 1)) clients=$LOAD_ON
+everywhere=0-$(($(nproc) - 1)) half=${SERVER_ON##* } clients=$LOAD_ON
 for _ in $(seq "$rounds"); do
-    on "${SERVER_ON##* }"; LOAD_ON=$clients
+    on "$half"; LOAD_ON=$clients
     one=$(load captaind $ours 77 1); many=$(load captaind $ours 77 16)
     for peer in "dnsmasq $dnsmasq 78" "hpa $hpa 79"; do
         theirs=$(load $peer 1)
