@@ -43,3 +43,22 @@ fn start_one(end: CancellationToken) -> io::Result<Handle> {
     thread::Builder::new().name("captaind-tftp".to_owned()).spawn(work)?;
     Ok(handle)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn transfers_are_spread_evenly_and_end_with_the_workers() {
+        let workers = Workers::start().unwrap();
+        let running = (0..3 * workers.handles.len())
+            .map(|_| workers.idlest().spawn(std::future::pending::<()>()))
+            .collect::<Vec<_>>();
+        let tasks: Vec<_> = workers.handles.iter().map(|handle| handle.metrics().num_alive_tasks()).collect();
+        assert_eq!(tasks, vec![3; tasks.len()]);
+        drop(workers);
+        for one in running {
+            assert!(one.await.is_err_and(|error| error.is_cancelled()));
+        }
+    }
+}
