@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::net::UdpSocket;
 
-use crate::socket;
+use crate::socket::{self, Target};
 use crate::wire::{self, Code};
 
 /// Strangers that one transfer answers: an attacker must not make it talk for ever.
@@ -27,31 +27,49 @@ pub(crate) struct Line {
 
 enum Way {
     /// Its own port, on the address that was asked. Not connected, so that a stranger can be told off.
-    Own { socket: UdpSocket, strangers: u32 },
+    Own { socket: UdpSocket, lane: Lane, strangers: u32 },
     /// The listening port; what comes in is handed over by the listener.
     Shared { socket: Arc<UdpSocket>, local: Ipv4Addr },
+}
+
+/// A second socket on a transfer's port, connected to the client: the kernel looks up no route for each datagram.
+enum Lane {
+    NotYet,
+    Open(UdpSocket),
+    /// No descriptor was left, or the like.
+    Never,
 }
 
 impl Line {
     pub(crate) fn own(local: Ipv4Addr, peer: SocketAddrV4, interface: Option<&str>) -> io::Result<Self> {
         let socket = UdpSocket::from_std(socket::bind(SocketAddrV4::new(local, 0), interface)?)?;
-        Ok(Self { peer, way: Way::Own { socket, strangers: 0 }, batches: true })
+        Ok(Self { peer, way: Way::Own { socket, lane: Lane::NotYet, strangers: 0 }, batches: true })
     }
 
     pub(crate) fn shared(socket: Arc<UdpSocket>, local: Ipv4Addr, peer: SocketAddrV4) -> Self {
         Self { peer, way: Way::Shared { socket, local }, batches: true }
     }
 
+    /// Makes all that follows cheaper, for one more descriptor: worth it where much follows.
+    pub(crate) fn hasten(&mut self, interface: Option<&str>) {
+        if let Way::Own { socket, lane: lane @ Lane::NotYet, .. } = &mut self.way {
+            let twin = socket::twin(socket, self.peer, interface).and_then(UdpSocket::from_std);
+            *lane = twin.map_or(Lane::Never, Lane::Open);
+        }
+    }
+
     /// Sends one datagram.
     pub(crate) async fn send(&self, datagram: &[u8]) -> io::Result<()> {
-        if let Way::Own { socket, .. } = &self.way {
-            // Nearly always at once, and then without the ado of a batch.
-            match socket.try_send_to(datagram, self.peer.into()) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                sent => return sent.map(drop),
-            }
+        // Nearly always at once, and then without the ado of a batch.
+        let sent = match &self.way {
+            Way::Own { lane: Lane::Open(lane), .. } => socket::about_this_one(|| lane.try_send(datagram)),
+            Way::Own { socket, .. } => socket.try_send_to(datagram, self.peer.into()),
+            Way::Shared { .. } => Err(io::ErrorKind::WouldBlock.into()),
+        };
+        match sent {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.send_batch(&[datagram]).await,
+            sent => sent.map(drop),
         }
-        self.send_batch(&[datagram]).await
     }
 
     /// Sends datagrams in order, as many at a time as the kernel takes. The first error is returned, but the others
@@ -73,8 +91,11 @@ impl Line {
 
     async fn send_batch(&self, batch: &[&[u8]]) -> io::Result<()> {
         match &self.way {
-            Way::Own { socket, .. } => socket::send(socket, None, self.peer, batch).await,
-            Way::Shared { socket, local } => socket::send(socket, Some(*local), self.peer, batch).await,
+            Way::Own { lane: Lane::Open(lane), .. } => socket::send(lane, Target::Connected, batch).await,
+            Way::Own { socket, .. } => socket::send(socket, Target::Peer(self.peer), batch).await,
+            Way::Shared { socket, local } => {
+                socket::send(socket, Target::PeerFrom(self.peer, *local), batch).await
+            }
         }
     }
 
@@ -85,8 +106,13 @@ impl Line {
         context: &mut Context<'_>,
         buffer: &'a mut [u8],
     ) -> Poll<io::Result<Option<&'a [u8]>>> {
-        let Way::Own { socket, strangers } = &mut self.way else { return Poll::Pending };
-        let (length, from) = ready!(poll_take(context, socket, buffer))?;
+        let Way::Own { socket, lane, strangers } = &mut self.way else { return Poll::Pending };
+        if let Lane::Open(lane) = lane
+            && let Poll::Ready(taken) = poll_take(context, lane, |lane| lane.try_recv(buffer))
+        {
+            return Poll::Ready(taken.map(|length| Some(&buffer[..length])));
+        }
+        let (length, from) = ready!(poll_take(context, socket, |socket| socket.try_recv_from(buffer)))?;
         if from == SocketAddr::V4(self.peer) {
             return Poll::Ready(Ok(Some(&buffer[..length])));
         }
@@ -101,14 +127,14 @@ impl Line {
 
 /// Takes a datagram. One call more than there are datagrams is made before the reactor is asked, and that is cheaper than
 /// one recvmmsg(2) with room for two.
-fn poll_take(
+fn poll_take<T>(
     context: &mut Context<'_>,
     socket: &UdpSocket,
-    buffer: &mut [u8],
-) -> Poll<io::Result<(usize, SocketAddr)>> {
+    mut take: impl FnMut(&UdpSocket) -> io::Result<T>,
+) -> Poll<io::Result<T>> {
     loop {
         ready!(socket.poll_recv_ready(context))?;
-        match socket.try_recv_from(buffer) {
+        match take(socket) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             taken => return Poll::Ready(taken),
         }

@@ -248,9 +248,12 @@ impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
         }
     }
 
-    fn take_note(&self) {
+    fn take_note(&mut self) {
         if self.transfer.has_begun() {
             self.session.permit.begin();
+        }
+        if self.transfer.is_brisk() {
+            self.session.line.hasten(self.session.shared.config.interface.as_deref());
         }
         if self.transfer.loses_first_data() && self.transfer.end().is_none() {
             self.shrink();

@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt, sockopt,
 };
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
@@ -27,13 +27,18 @@ pub(crate) struct Arrival {
 
 /// Makes a socket bound to `address`, on `interface` only if one is given.
 pub(crate) fn bind(address: SocketAddrV4, interface: Option<&str>) -> io::Result<std::net::UdpSocket> {
+    let socket = unbound(interface)?;
+    socket.bind(&address.into())?;
+    Ok(socket.into())
+}
+
+fn unbound(interface: Option<&str>) -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP))?;
     if let Some(interface) = interface {
         socket.bind_device(Some(interface.as_bytes()))?;
     }
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Makes the socket that takes requests: it learns which address each was sent to.
@@ -41,7 +46,7 @@ pub(crate) fn listen(address: SocketAddrV4, interface: Option<&str>) -> io::Resu
     let socket = bind(address, interface)?;
     setsockopt(&socket, sockopt::Ipv4PacketInfo, &true)?;
     // A smaller buffer than wished for is no reason not to serve.
-    let _ = socket2::SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
+    let _ = SockRef::from(&socket).set_recv_buffer_size(RECEIVE_BUFFER);
     Ok(socket)
 }
 
@@ -66,6 +71,41 @@ fn receive_now(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Arrival>
     Ok(Arrival { length: message.bytes, peer: SocketAddrV4::new(peer.ip(), peer.port()), local })
 }
 
+/// Makes a second socket on the port of `first`, connected to `peer`: from now on the kernel hands over what `peer` says
+/// there, and everybody else's datagrams still come by `first`.
+pub(crate) fn twin(
+    first: &UdpSocket,
+    peer: SocketAddrV4,
+    interface: Option<&str>,
+) -> io::Result<std::net::UdpSocket> {
+    let address = first.local_addr()?;
+    let first = SockRef::from(first);
+    // Only now: a free port that was looked for with it might be another transfer's.
+    first.set_reuse_address(true)?;
+    let twin = || {
+        let twin = unbound(interface)?;
+        twin.set_reuse_address(true)?;
+        twin.bind(&address.into())?;
+        twin.connect(&peer.into())?;
+        twin.set_reuse_address(false)?;
+        Ok(twin.into())
+    };
+    let made = twin();
+    first.set_reuse_address(false)?;
+    made
+}
+
+/// Where a datagram goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// Where the socket is connected to.
+    Connected,
+    /// There, from the address that the socket is bound to.
+    Peer(SocketAddrV4),
+    /// There, from this address of ours.
+    PeerFrom(SocketAddrV4, Ipv4Addr),
+}
+
 /// Sends one datagram to `peer` from our address `local`, by the socket that took the request.
 pub(crate) async fn reply(
     socket: &UdpSocket,
@@ -73,17 +113,17 @@ pub(crate) async fn reply(
     peer: SocketAddrV4,
     datagram: &[u8],
 ) -> io::Result<()> {
-    send(socket, Some(local), peer, &[datagram]).await
+    send(socket, Target::PeerFrom(peer, local), &[datagram]).await
 }
 
-/// Sends datagrams to `peer` in one call, from `local` where the socket is not bound to an address. All must have the
-/// same length, but for the last, which may be shorter: the kernel, or the card, cuts them apart (UDP_SEGMENT).
-pub(crate) async fn send(
-    socket: &UdpSocket,
-    local: Option<Ipv4Addr>,
-    peer: SocketAddrV4,
-    datagrams: &[&[u8]],
-) -> io::Result<()> {
+/// Sends datagrams in one call. All must have the same length, but for the last, which may be shorter: the kernel, or the
+/// card, cuts them apart (UDP_SEGMENT).
+pub(crate) async fn send(socket: &UdpSocket, target: Target, datagrams: &[&[u8]]) -> io::Result<()> {
+    let (peer, local) = match target {
+        Target::Connected => (None, None),
+        Target::Peer(peer) => (Some(peer), None),
+        Target::PeerFrom(peer, local) => (Some(peer), Some(local)),
+    };
     let source = local.map(|local| libc::in_pktinfo {
         ipi_ifindex: 0,
         ipi_spec_dst: libc::in_addr { s_addr: u32::from(local).to_be() },
@@ -94,9 +134,18 @@ pub(crate) async fn send(
     let cut = (datagrams.len() > 1).then_some(ControlMessage::UdpGsoSegments(&size));
     let control: Vec<_> = source.into_iter().chain(cut).collect();
     let slices: Vec<_> = datagrams.iter().map(|datagram| IoSlice::new(datagram)).collect();
-    let target = SockaddrIn::from(peer);
-    let send = || Ok(sendmsg(socket.as_raw_fd(), &slices, &control, MsgFlags::empty(), Some(&target))?);
-    socket.async_io(Interest::WRITABLE, send).await.map(drop)
+    let peer = peer.map(SockaddrIn::from);
+    let send = || Ok(sendmsg(socket.as_raw_fd(), &slices, &control, MsgFlags::empty(), peer.as_ref())?);
+    socket.async_io(Interest::WRITABLE, || about_this_one(send)).await.map(drop)
+}
+
+/// A connected socket may complain of an earlier datagram, which an ICMP message was about: then this one was not even
+/// tried.
+pub(crate) fn about_this_one(send: impl Fn() -> io::Result<usize>) -> io::Result<usize> {
+    match send() {
+        Err(error) if error.kind() != io::ErrorKind::WouldBlock => send(),
+        sent => sent,
+    }
 }
 
 /// The largest block that reaches `peer` from `local` in one piece, by the MTU of the way there as the kernel knows it.

@@ -15,6 +15,10 @@ use crate::wire::{self, Code, HEADER, Reply};
 /// Least time between answers to the same complaint, before they become rarer still.
 const COMPLAINT: Duration = Duration::from_micros(500);
 
+/// What a brisk client has taken, and how fast it answers.
+const BRISK_BYTES: u64 = 64 << 10;
+const BRISK_ROUND_TRIP: Duration = Duration::from_millis(2);
+
 /// When a transfer gives up.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -133,6 +137,11 @@ impl Transfer {
     /// Whether the client is there but the first blocks do not reach it: on tunnels, large ones never will.
     pub fn loses_first_data(&self) -> bool {
         self.first_data_lost >= 2
+    }
+
+    /// Whether the client has taken a lot already and answers fast.
+    pub fn is_brisk(&self) -> bool {
+        self.bytes >= BRISK_BYTES && self.patience.round_trip() <= BRISK_ROUND_TRIP
     }
 
     /// When [`Self::handle_timeout`] is due; `None` when it is over.

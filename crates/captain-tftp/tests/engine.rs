@@ -252,30 +252,15 @@ async fn unlucky(server: SocketAddrV4, number: usize) -> Vec<u8> {
     }
 }
 
-/// Tells the copy of this test that it runs in a network namespace of its own.
-const INSIDE: &str = "CAPTAIN_TFTP_SMALL_MTU";
-
 #[tokio::test]
 async fn the_mtu_of_the_way_bounds_the_block() {
-    if std::env::var_os(INSIDE).is_some() {
-        let server = ours(&Files::new(&[("file", 5000)]), config());
-        let mut client = Raw::new(server.address).await;
-        client.read("file", "blksize 1468 ").await;
-        assert_eq!(text(&client.hear().await), "ksize\x001248", "1280 less 32");
+    if !alone("the_mtu_of_the_way_bounds_the_block", "ip link set lo up mtu 1280") {
         return;
     }
-    let script = "ip link set lo up mtu 1280 && exec \"$0\" --exact the_mtu_of_the_way_bounds_the_block";
-    let inside = std::process::Command::new("unshare")
-        .args(["-rn", "sh", "-c", script])
-        .arg(std::env::current_exe().unwrap())
-        .env(INSIDE, "1")
-        .output();
-    let Ok(inside) = inside else { return eprintln!("skipped: no unshare here") };
-    let said = String::from_utf8_lossy(&inside.stderr);
-    if said.contains("unshare failed") {
-        return eprintln!("skipped: {said}");
-    }
-    assert!(inside.status.success(), "{said} {}", String::from_utf8_lossy(&inside.stdout));
+    let server = ours(&Files::new(&[("file", 5000)]), config());
+    let mut client = Raw::new(server.address).await;
+    client.read("file", "blksize 1468 ").await;
+    assert_eq!(text(&client.hear().await), "ksize\x001248", "1280 less 32");
 }
 
 #[tokio::test]

@@ -230,3 +230,32 @@ pub fn kind(datagram: &[u8]) -> i32 {
 pub async fn within<T>(seconds: u64, what: impl Future<Output = T>) -> T {
     timeout(Duration::from_secs(seconds), what).await.expect("in time")
 }
+
+/// Tells the copy of a test that it runs in a network namespace of its own.
+const INSIDE: &str = "CAPTAIN_TFTP_ALONE";
+
+/// True inside a copy of the test `name` that runs in a network namespace of its own, prepared by `script`. Outside, runs
+/// that copy and is false; where there are no namespaces, says so.
+pub fn alone(name: &str, script: &str) -> bool {
+    if std::env::var_os(INSIDE).is_some() {
+        return true;
+    }
+    let script = format!("{script} && exec \"$0\" --exact {name}");
+    let inside = std::process::Command::new("unshare")
+        .args(["-rn", "sh", "-c", &script])
+        .arg(std::env::current_exe().unwrap())
+        .env(INSIDE, "1")
+        .output();
+    match inside {
+        Err(error) => eprintln!("skipped: {error}"),
+        Ok(inside) => {
+            let said = String::from_utf8_lossy(&inside.stderr);
+            if said.contains("unshare failed") {
+                eprintln!("skipped: {said}");
+            } else {
+                assert!(inside.status.success(), "{said} {}", String::from_utf8_lossy(&inside.stdout));
+            }
+        }
+    }
+    false
+}
