@@ -50,6 +50,14 @@ impl Mirror {
                 (text("path"), cache.join("debian/by-sha256").join(&sum[..2]).join(&sum))
             })
             .collect();
+        Self::of_files(files)
+    }
+
+    /// Serves these files: path below the mirror -> where it lies.
+    ///
+    /// # Panics
+    /// Where loopback has no port left.
+    pub fn of_files(files: BTreeMap<String, PathBuf>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
         let url = format!("http://{}/debian", listener.local_addr().expect("an address"));
         let state = Arc::new(Mutex::new(State { files, ..State::default() }));

@@ -8,14 +8,15 @@ use serde_json::Value;
 /// crate -> what of the house it may use.
 const ARROWS: &[(&str, &[&str])] = &[
     ("captain-model", &[]),
-    ("captain-debian", &["captain-model"]),
-    ("captain-oci", &["captain-model"]),
+    ("captain-unpack", &[]),
+    ("captain-debian", &["captain-model", "captain-unpack"]),
+    ("captain-oci", &["captain-model", "captain-unpack"]),
     ("captain-config", &["captain-model"]),
     ("captain-dhcp", &["captain-model"]),
     ("captain-tftp", &["captain-model"]),
     ("captain-boot", &["captain-model"]),
     ("captain-lab", &["captain-model"]),
-    ("captain-osie", &["captain-model", "captain-debian", "captain-oci"]),
+    ("captain-osie", &["captain-model", "captain-unpack", "captain-debian", "captain-oci"]),
     ("captain-kernel", &["captain-model", "captain-debian", "captain-osie"]),
     ("captain-server", &["captain-model", "captain-dhcp", "captain-tftp", "captain-boot", "captain-oci"]),
     (
@@ -40,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 /// crate -> what from outside it must never use, and why.
 const NEVER: &[(&str, &[&str], &str)] = &[
     ("captain-model", &["tokio", "socket2", "nix", "axum", "dhcproto"], "the vocabulary touches nothing"),
+    ("captain-unpack", &["tokio", "nix", "tempfile"], "streams only"),
     ("captain-config", &["tokio", "socket2", "axum", "reqwest"], "text -> Config"),
     ("captain-dhcp", &["tokio", "socket2", "nix", "libc", "rand", "tracing"], "the DHCP core is pure"),
     ("captain-boot", &["tokio", "socket2", "nix", "axum", "tracing"], "scripts are pure"),

@@ -103,6 +103,7 @@ fn a_full_disk_is_named_and_holds_no_half_image() {
         let out = in_namespace(folder, 300, &script).expect_code(1);
         assert!(out.stderr.contains("No space left on device"), "{what}: {}", out.stderr);
         assert!(out.stderr.contains("small"), "{what}: where is not told: {}", out.stderr);
+        assert!(out.stderr.contains("captaind clean"), "{what}: what to do is not told: {}", out.stderr);
         let left = std::fs::read_to_string(folder.join("left")).expect("what is left");
         let half = |name: &str| ["initramfs", "vmlinuz", "lock-"].iter().any(|start| name.contains(start));
         assert!(!left.lines().any(half), "{what}: {left}");

@@ -5,27 +5,54 @@ use std::path::Path;
 use captain_tests::{in_namespace, run, slow_tests};
 use serde_json::Value;
 
-/// Starts two machines from `served.iso` and waits until systemd works in both.
+/// `boot NAME ARCH QEMU'S ARGUMENTS...` starts a machine and waits until its kernel tells its command line, which it
+/// prints; one with flash has a copy of the firmware's variables in `NAME.fd`.
 const BOOT: &str = r#"
-qemu="qemu-system-x86_64 -accel tcg,thread=multi -cpu max -machine q35,graphics=off -m 2048 -display none -nodefaults
- -no-reboot -cdrom served.iso"
-cp /usr/share/OVMF/OVMF_VARS_4M.fd vars.fd
-$qemu -serial file:bios.log & bios=$!
-$qemu -serial file:uefi.log -drive if=pflash,unit=0,format=raw,readonly=on,file=/usr/share/OVMF/OVMF_CODE_4M.fd \
-    -drive if=pflash,unit=1,format=raw,file=vars.fd & uefi=$!
-for _ in $(seq 240); do
-    grep -aq 'systemd\[1\]: Start' bios.log && grep -aq 'systemd\[1\]: Start' uefi.log && break
-    sleep 1
-done
-kill $bios $uefi
-for log in bios.log uefi.log; do
-    grep -aq 'systemd\[1\]: Start' $log || { echo "$log:"; tail -c 2000 $log; exit 1; }
-    grep -a -m1 'Command line:' $log
-done
+boot() {
+    name=$1 cpu=$2; shift 2
+    case $cpu in
+        x86_64) set -- -machine q35,graphics=off -cpu max "$@" ;;
+        aarch64) set -- -machine virt -cpu max,pauth-impdef=on "$@" ;;
+    esac
+    qemu-system-$cpu -accel tcg,thread=multi -m 2048 -display none -nodefaults -no-reboot -serial file:$name.log "$@" &
+    local qemu=$! seconds
+    for seconds in $(seq 180); do
+        grep -aq 'ommand line:' $name.log 2>/dev/null && break
+        kill -0 $qemu 2>/dev/null || break
+        sleep 1
+    done
+    kill $qemu 2>/dev/null || true
+    wait $qemu 2>/dev/null || true
+    grep -aq 'ommand line:' $name.log || { echo "$name:"; tail -c 2000 $name.log; return 1; }
+    echo "$name: $(grep -a -m1 'ommand line:' $name.log)"
+}
+flash() {
+    cp $2 $3.fd
+    echo "-drive if=pflash,unit=0,format=raw,readonly=on,file=$1 -drive if=pflash,unit=1,format=raw,file=$3.fd"
+}
+ovmf() { flash /usr/share/OVMF/OVMF_CODE_4M.fd /usr/share/OVMF/OVMF_VARS_4M.fd $1; }
+aavmf() { flash /usr/share/AAVMF/AAVMF_CODE.fd /usr/share/AAVMF/AAVMF_VARS.fd $1; }
+stick() { echo "-drive file=$1,format=raw,readonly=on,if=none,id=d -device qemu-xhci -device usb-storage,drive=d"; }
+all() { for job in "$@"; do wait $job; done; }
 "#;
 
+/// Each way in which a server starts from virtual media or from a stick.
+const ISO: &str = r#"
+boot bios-cd x86_64 -cdrom served.iso & one=$!
+boot uefi-cd x86_64 $(ovmf uefi-cd) -cdrom served.iso & two=$!
+all $one $two
+boot bios-stick x86_64 $(stick served.iso) & one=$!
+boot uefi-stick x86_64 $(ovmf uefi-stick) $(stick served.iso) & two=$!
+all $one $two
+"#;
+
+/// The lines of `out` that tell a kernel's command line.
+fn command_lines(out: &str) -> Vec<&str> {
+    out.lines().filter(|line| line.contains("ommand line:")).collect()
+}
+
 #[test]
-fn an_iso_starts_by_bios_and_by_uefi_with_the_command_line_that_captaind_put_in() {
+fn an_iso_starts_by_bios_and_by_uefi_as_cd_and_as_stick_with_the_command_line_that_captaind_put_in() {
     if !slow_tests() {
         return;
     }
@@ -45,11 +72,11 @@ fn an_iso_starts_by_bios_and_by_uefi_with_the_command_line_that_captaind_put_in(
         curl -fsS -r 131000-140000 -o part $iso
         cmp -n 9001 -i 131000:0 served.iso part
         kill $server; wait $server || true
-        {BOOT}"#
+        {BOOT}{ISO}"#
     );
     let out = in_namespace(folder.path(), 420, &script).expect_code(0);
-    let lines: Vec<_> = out.stdout.lines().filter(|line| line.contains("Command line:")).collect();
-    assert_eq!(lines.len(), 2, "{}", out.stdout);
+    let lines = command_lines(&out.stdout);
+    assert_eq!(lines.len(), 4, "{}", out.stdout);
     for line in lines {
         assert!(line.contains("hw_addr=52:54:00:00:00:01") && line.contains("only=this"), "{line}");
     }
@@ -62,8 +89,14 @@ fn the_archive_of_an_osie_is_taken_in_under_a_name_and_boots() {
     }
     let folder = tempfile::tempdir().expect("a folder");
     let name = format!("test-{}", std::process::id());
-    run(folder.path(), &["build", "--format", "tar,uki", "-o", "out"]).expect_code(0);
-    is_efi_program(&folder.path().join("out/osie-x86_64.efi"));
+    run(folder.path(), &["build", "--format", "tar,uki", "--cmdline", "my=own", "-o", "out"]).expect_code(0);
+    let script = format!(
+        r#"{BOOT}
+        mkdir -p esp/EFI/BOOT; cp out/osie-x86_64.efi esp/EFI/BOOT/BOOTX64.EFI
+        boot uki x86_64 $(ovmf uki) -drive file=fat:rw:esp,format=raw,if=none,id=d -device virtio-blk-pci,drive=d"#
+    );
+    let out = in_namespace(folder.path(), 200, &script).expect_code(0);
+    assert!(command_lines(&out.stdout)[0].contains("console=ttyS0,115200 my=own"), "{}", out.stdout);
     let added =
         run(folder.path(), &["osie", "add", &name, "out/osie-x86_64.tar.gz", "--json"]).expect_code(0);
     let added: Value = serde_json::from_str(&added.stdout).expect("JSON");
@@ -78,10 +111,28 @@ fn the_archive_of_an_osie_is_taken_in_under_a_name_and_boots() {
     lab.expect_code(0);
 }
 
-fn is_efi_program(path: &Path) {
-    let bytes = std::fs::read(path).expect("a UKI");
-    assert_eq!(&bytes[..2], b"MZ");
-    assert!(bytes.windows(8).take(8192).any(|name| name == b".linux\0\0"), "no kernel in it");
+#[test]
+fn the_iso_and_the_uki_of_an_arm64_osie_start_on_its_firmware() {
+    if !slow_tests() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("captaind.toml"), "").expect("a configuration");
+    let build = ["build", "-c", "captaind.toml", "--arch", "arm64", "--level", "1", "-o", "out"];
+    run(folder.path(), &[&build[..], &["--format", "iso,uki", "--cmdline", "my=own"]].concat())
+        .expect_code(0);
+    let script = format!(
+        r#"{BOOT}
+        mkdir -p esp/EFI/BOOT; cp out/osie-aarch64.efi esp/EFI/BOOT/BOOTAA64.EFI
+        boot uki aarch64 $(aavmf uki) -drive file=fat:rw:esp,format=raw,if=none,id=d -device virtio-blk-pci,drive=d & one=$!
+        boot iso aarch64 $(aavmf iso) $(stick out/osie-aarch64.iso) & two=$!
+        all $one $two"#
+    );
+    let out = in_namespace(folder.path(), 300, &script).expect_code(0);
+    let lines = command_lines(&out.stdout);
+    assert_eq!(lines.len(), 2, "{}", out.stdout);
+    assert!(lines.iter().any(|line| line.starts_with("uki:") && line.contains("my=own")), "{lines:?}");
+    assert!(lines.iter().any(|line| line.starts_with("iso:") && line.contains("BOOT_IMAGE=")), "{lines:?}");
 }
 
 #[test]

@@ -106,6 +106,25 @@ fn an_arm64_machine_boots_the_osie_that_this_box_builds_for_it() {
 }
 
 #[test]
+fn from_the_iso_that_captaind_has_for_it_a_machine_boots_to_its_agent() {
+    if !slow_tests() {
+        return;
+    }
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("captaind.toml"), THREE_MACHINES).expect("a configuration");
+    let (out, report) =
+        lab(folder.path(), &["-c", "captaind.toml", "--media", "cd", "--firmware", "bios,uefi"]);
+    out.expect_code(0);
+    for (at, image) in ["agents/one:v1", "agents/two:v2"].into_iter().enumerate() {
+        let machine = &report["machines"][at];
+        assert_eq!(machine["agent"]["image"], format!("192.168.50.1:7080/{image}"), "{machine:#}");
+        let stages: Vec<_> = machine["timeline"].as_array().expect("a timeline").iter().collect();
+        assert!(stages.iter().all(|reached| reached["stage"] != "loader"), "it came by network: {machine:#}");
+    }
+}
+
+#[test]
 fn without_a_registry_each_machine_says_where_it_stopped_and_why() {
     if !slow_tests() {
         return;

@@ -5,13 +5,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use captain_unpack::Stop;
 use deb822_fast::Paragraph;
 
 use crate::ar::{self, Member, Section};
 use crate::entry::{Entry, EntryKind};
 use crate::error::Error;
 use crate::hash::Sha256;
-use crate::tarball::{self, Stop};
+use crate::tarball;
 
 /// Largest `control.tar` content that is kept in memory; the largest in Debian are some 2 MiB (md5sums).
 const LARGEST_CONTROL: u64 = 64 << 20;

@@ -31,7 +31,8 @@ pub enum Error {
     },
     /// A signature does not verify.
     #[error(
-        "{url}: the signature does not verify: {why}; the file was tampered with, or the keyring is too old or of another archive"
+        "{url}: the signature does not verify: {why}; the file was tampered with, or the keyring is too old or of \
+         another archive: take another mirror (`mirror` under [osie]), or the archive's own keyring (`keyring`)"
     )]
     Signature {
         /// The signed file.
@@ -77,7 +78,8 @@ pub enum Error {
     },
     /// A file has the wrong size or hash.
     #[error(
-        "{url}: expected {expected}, got {got}; the mirror is out of step with itself, or someone changed the file"
+        "{url}: expected {expected}, got {got}; the mirror is out of step with itself, or someone changed the file: \
+         try again later, or take another mirror (`mirror` under [osie])"
     )]
     Tampered {
         /// The file.
@@ -133,7 +135,7 @@ pub enum Error {
         hint: String,
     },
     /// A dependency that nothing meets.
-    #[error("`{dependency}` cannot be met: {why}{}", of_chain(.chain))]
+    #[error("`{dependency}` cannot be met: {why}{}{}", of_chain(.chain), without(.chain))]
     Unmet {
         /// The dependency.
         dependency: String,
@@ -154,7 +156,7 @@ pub enum Error {
         why: String,
     },
     /// The disk.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), way_out(source))]
     Io {
         /// The file.
         path: PathBuf,
@@ -213,6 +215,23 @@ impl Error {
 
 fn of_chain(chain: &[String]) -> String {
     if chain.is_empty() { String::new() } else { format!(" (needed by {})", chain.join(" -> ")) }
+}
+
+/// The way out where a mirror does not have all that its packages ask for.
+fn without(chain: &[String]) -> String {
+    let Some(wanted) = chain.first() else { return String::new() };
+    format!("; leave {wanted} out, or take another mirror or suite (`mirror`, `suite` under [osie])")
+}
+
+/// What to do about an error of the disk, where something can be done: a clause that starts with a colon.
+pub fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            ": make room there (`captaind clean` frees the cache), or name another folder (`--cache-dir`, `-o`)"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => ": name a folder that can be written (`--cache-dir`, `-o`)",
+        _ => "",
+    }
 }
 
 fn of_hint(hint: &str) -> String {

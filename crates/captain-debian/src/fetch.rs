@@ -14,7 +14,7 @@ use crate::package::Package;
 use crate::part::Part;
 use crate::progress::Progress;
 use crate::store::Store;
-use crate::transfer::{Client, Tuning};
+use crate::transfer::{Client, News, Tuning};
 
 /// A file to be had, known by its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,6 +108,36 @@ impl Fetcher {
         items.iter().map(|item| self.found(item)).collect()
     }
 
+    /// Downloads what `url` names, whatever that is: for whoever wants to know its SHA-256 before asking for it by that.
+    /// It stays in the cache.
+    ///
+    /// # Errors
+    /// [`Error::Download`], [`Error::Gone`], [`Error::Io`]; [`Error::Offline`] where nothing may be downloaded.
+    pub async fn learn(&self, url: &str, progress: &dyn Progress) -> Result<Fetched, Error> {
+        let Some(client) = &self.client else {
+            return Err(Error::Offline { url: url.to_owned(), path: self.store.root().to_owned() });
+        };
+        let task = progress.begin(&format!("download {url}"), None);
+        let heard = |news| match news {
+            News::Came(bytes) => task.advance(bytes),
+            News::Total(bytes) => task.total(bytes),
+        };
+        let learnt = client.learn(url, &self.store, &heard).await;
+        task.done(&match &learnt {
+            Ok(sum) => format!("SHA-256 {sum}"),
+            Err(error) => error.to_string(),
+        });
+        self.found(&Item { name: url.to_owned(), urls: Vec::new(), size: None, sha256: learnt? })
+    }
+
+    /// Takes a file out of the cache that is needed no more.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn forget(&self, fetched: &Fetched) -> Result<(), Error> {
+        fs::remove_file(&fetched.path).map_err(|error| Error::io(&fetched.path, error))
+    }
+
     /// The file of `item` in the cache.
     ///
     /// # Errors
@@ -166,8 +196,14 @@ impl Fetcher {
             several => format!("{} files", several.len()),
         };
         let task = progress.begin(&format!("download {what}"), total);
-        let came = |bytes| task.advance(bytes);
-        let downloads = missing.iter().map(|item| client.download(item, &self.store, &came));
+        let alone = missing.len() == 1;
+        let heard = |news| match news {
+            News::Came(bytes) => task.advance(bytes),
+            // Of several files one alone says nothing of the whole.
+            News::Total(bytes) if alone => task.total(bytes),
+            News::Total(_) => {}
+        };
+        let downloads = missing.iter().map(|item| client.download(item, &self.store, &heard));
         let done: Result<Vec<_>, _> =
             stream::iter(downloads).buffer_unordered(client.tuning.parallel.max(1)).try_collect().await;
         task.done(&match &done {

@@ -29,6 +29,7 @@
 //! way), `index/` the compact form of each index, `release/` the last good release files. All of it may be deleted
 //! at any time.
 
+mod answer;
 mod ar;
 pub mod archive;
 mod date;

@@ -10,6 +10,8 @@ pub trait Progress: Send + Sync {
 pub trait Task: Send + Sync {
     /// `by` more units are done.
     fn advance(&self, by: u64);
+    /// How much it is in all, where that was not known when it began.
+    fn total(&self, _total: u64) {}
     /// Where the work is now, for tasks that cannot be counted. Comes often; who tells it to a log leaves most out.
     fn at(&self, _place: &str) {}
     /// The task is over; `note` is one short sentence for the log.

@@ -77,7 +77,10 @@ fn an_excluded_package_gives_way_to_a_provider() {
     let found = selected(&Request::new(["needs-editor"]).exclude(["editor"])).unwrap();
     assert_eq!(found, ["needs-editor 1", "vi 1"]);
     let error = selected(&Request::new(["needs-editor"]).exclude(["editor", "vi"])).unwrap_err();
-    assert_eq!(error, "`editor` cannot be met: `editor` is excluded (needed by needs-editor)");
+    assert!(
+        error.starts_with("`editor` cannot be met: `editor` is excluded (needed by needs-editor)"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -92,7 +95,8 @@ fn an_unmet_dependency_shows_the_chain_and_each_alternative() {
     assert_eq!(
         error,
         "`libc (>= 3) | missing` cannot be met: `libc` is offered in version 2.5 only; \
-         no package `missing` in test (main) for amd64 (needed by deep -> deeper -> too-new)"
+         no package `missing` in test (main) for amd64 (needed by deep -> deeper -> too-new); \
+         leave deep out, or take another mirror or suite (`mirror`, `suite` under [osie])"
     );
     assert!(selected(&Request::new(["asks-arch"])).unwrap_err().contains("libc:arm64"));
 }

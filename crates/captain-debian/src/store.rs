@@ -23,6 +23,10 @@ impl Store {
         Self { root: root.to_owned() }
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Where the file of this content lies, if it does.
     pub(crate) fn file(&self, sum: &Sha256) -> PathBuf {
         let name = sum.to_string();

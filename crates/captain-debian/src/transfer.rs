@@ -2,18 +2,22 @@
 //!
 //! A file is known by its SHA-256, so a byte range is asked for even where no validator is at hand (after a
 //! restart); within one run the server's validator goes along as `If-Range` (RFC 9110 section 13.1.5). When
-//! the pieces do not give the sum, they are thrown away and the file is fetched once more in one go.
+//! the pieces do not give the sum, they are thrown away and the file is fetched once more in one go. Where nobody
+//! knows the sum, only what a validator holds together is pieced.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_RANGE, ETAG, HeaderMap, IF_RANGE, LAST_MODIFIED, RANGE};
+use reqwest::header::{IF_RANGE, RANGE};
 use reqwest::{Response, StatusCode};
+
+use crate::answer::{content_range, described, validator};
 
 use crate::error::Error;
 use crate::fetch::Item;
+use crate::hash::Sha256;
 use crate::part::Part;
-use crate::store::Store;
+use crate::store::{Store, make_parent};
 
 /// How patient downloads are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +48,17 @@ pub(crate) struct Client {
     http: reqwest::Client,
     pub(crate) tuning: Tuning,
 }
+
+/// What is heard of a download.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum News {
+    /// So many bytes are there that were not there before.
+    Came(u64),
+    /// So many bytes it will be, which nobody knew.
+    Total(u64),
+}
+
+pub(crate) type Hearer<'a> = &'a (dyn Fn(News) + Sync);
 
 /// Why a try failed.
 enum Fault {
@@ -104,26 +119,41 @@ impl Client {
         Ok(Some(bytes))
     }
 
-    /// Brings `item` into the store. `came` hears how many bytes are there that were not there before.
+    /// Brings `item` into the store.
     pub(crate) async fn download(
         &self,
         item: &Item,
         store: &Store,
-        came: &(dyn Fn(u64) + Sync),
+        heard: Hearer<'_>,
     ) -> Result<PathBuf, Error> {
-        let (part_path, path) = (store.part(&item.sha256), store.file(&item.sha256));
-        let opened = tokio::task::spawn_blocking(move || Part::open(&part_path)).await;
-        let part = opened.map_err(|error| Error::io(&path, std::io::Error::other(error)))??;
+        let path = store.file(&item.sha256);
+        let part = opened(store.part(&item.sha256)).await?;
         if let Some((found, size)) = store.find(&item.sha256, item.size) {
             // Another process brought it while this one waited.
             part.discard();
-            came(size);
+            heard(News::Came(size));
             return Ok(found);
         }
-        let mut download = Download::new(self, item, part, came);
+        let mut download = Download::new(self, item, Some(item.sha256), part, heard);
         download.run().await?;
         download.part.finish(&path)?;
         Ok(path)
+    }
+
+    /// Brings what `url` names into the store, whatever that is; its sum.
+    pub(crate) async fn learn(&self, url: &str, store: &Store, heard: Hearer<'_>) -> Result<Sha256, Error> {
+        let (name, urls) = (url.to_owned(), vec![url.to_owned()]);
+        let item = Item { name, urls, size: None, sha256: Sha256::of(url.as_bytes()) };
+        let mut part = opened(store.part(&item.sha256)).await?;
+        // Of an earlier run: nothing would tell that it is of the same file.
+        part.clear()?;
+        let mut download = Download::new(self, &item, None, part, heard);
+        download.run().await?;
+        let sum = download.part.sum();
+        let path = store.file(&sum);
+        make_parent(&path)?;
+        download.part.finish(&path)?;
+        Ok(sum)
     }
 
     async fn pause(&self, tries: u32) {
@@ -131,14 +161,22 @@ impl Client {
     }
 }
 
+async fn opened(path: PathBuf) -> Result<Part, Error> {
+    let shown = path.clone();
+    let part = tokio::task::spawn_blocking(move || Part::open(&path)).await;
+    part.map_err(|error| Error::io(&shown, std::io::Error::other(error)))?
+}
+
 /// One file under way.
 struct Download<'a> {
     client: &'a Client,
     item: &'a Item,
+    /// What it has to be, where somebody knows that.
+    wanted: Option<Sha256>,
     part: Part,
     /// Bytes of the whole: as the item says, or else as the server does.
     size: Option<u64>,
-    came: &'a (dyn Fn(u64) + Sync),
+    heard: Hearer<'a>,
     /// Most bytes that were ever there: only what goes beyond is news.
     reached: u64,
     /// Whether the bytes are from more than one answer.
@@ -148,9 +186,15 @@ struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    fn new(client: &'a Client, item: &'a Item, part: Part, came: &'a (dyn Fn(u64) + Sync)) -> Self {
+    fn new(
+        client: &'a Client,
+        item: &'a Item,
+        wanted: Option<Sha256>,
+        part: Part,
+        heard: Hearer<'a>,
+    ) -> Self {
         let pieced = part.length() > 0;
-        Self { client, item, part, size: item.size, came, reached: 0, pieced, validator: None }
+        Self { client, item, wanted, part, size: item.size, heard, reached: 0, pieced, validator: None }
     }
 
     async fn run(&mut self) -> Result<(), Error> {
@@ -189,7 +233,8 @@ impl<'a> Download<'a> {
     fn given_up(&self, url: &str, why: &str, tries: u32) -> Error {
         let length = self.part.length();
         let of = self.size.map(|size| format!(" of {size}")).unwrap_or_default();
-        let why = format!("{why}; {length}{of} bytes came in {tries} tries; run again to go on from there");
+        let again = if self.wanted.is_some() { "run again to go on from there" } else { "run again" };
+        let why = format!("{why}; {length}{of} bytes came in {tries} tries; {again}");
         Error::Download { url: url.to_owned(), why }
     }
 
@@ -214,13 +259,11 @@ impl<'a> Download<'a> {
     }
 
     async fn ask(&mut self, url: &str) -> Result<Response, Fault> {
-        let from = self.part.length();
         let mut request = self.client.http.get(url);
-        if from > 0 {
-            request = request.header(RANGE, format!("bytes={from}-"));
-            if let Some((_, validator)) = self.validator.as_ref().filter(|(of, _)| of == url) {
-                request = request.header(IF_RANGE, validator);
-            }
+        let known = self.validator.as_ref().filter(|(of, _)| of == url).map(|(_, validator)| validator);
+        if self.part.length() > 0 && (self.wanted.is_some() || known.is_some()) {
+            request = request.header(RANGE, format!("bytes={}-", self.part.length()));
+            request = known.into_iter().fold(request, |request, value| request.header(IF_RANGE, value));
         }
         let response = request.send().await.map_err(passing)?;
         if response.status() == StatusCode::RANGE_NOT_SATISFIABLE {
@@ -259,6 +302,7 @@ impl<'a> Download<'a> {
             (Some(_), _) => Ok(()),
             (None, told) => {
                 self.size = told;
+                told.into_iter().for_each(|told| (self.heard)(News::Total(told)));
                 Ok(())
             }
         }
@@ -277,7 +321,8 @@ impl<'a> Download<'a> {
 
     /// All bytes are there: are they the right ones?
     fn check(&mut self, url: &str) -> Result<(), Fault> {
-        let (sum, wanted) = (self.part.sum(), self.item.sha256);
+        let sum = self.part.sum();
+        let Some(wanted) = self.wanted else { return Ok(()) };
         if sum == wanted && !self.is_short() {
             return Ok(());
         }
@@ -298,7 +343,7 @@ impl<'a> Download<'a> {
     fn note(&mut self) {
         let length = self.part.length().min(self.size.unwrap_or(u64::MAX));
         if length > self.reached {
-            (self.came)(length - self.reached);
+            (self.heard)(News::Came(length - self.reached));
             self.reached = length;
         }
     }
@@ -322,36 +367,6 @@ fn check_status(response: &Response, url: &str) -> Result<(), Fault> {
     })
 }
 
-/// What identifies this state of the file: a strong ETag, or else its date.
-fn validator(headers: &HeaderMap) -> Option<String> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let strong = text(ETAG).filter(|tag| tag.starts_with('"'));
-    strong.or_else(|| text(LAST_MODIFIED)).map(str::to_owned)
-}
-
-/// First byte and whole length of `bytes 7-9/10`.
-fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
-    let value = headers.get(CONTENT_RANGE)?.to_str().ok()?.strip_prefix("bytes ")?;
-    let (range, total) = value.split_once('/')?;
-    let (start, _) = range.split_once('-')?;
-    Some((start.parse().ok()?, total.parse().ok()))
-}
-
 fn passing(error: reqwest::Error) -> Fault {
     Fault::Passing(described(&error))
-}
-
-/// reqwest's own text says `error sending request`; what went wrong stands in its sources. The URL is said
-/// elsewhere.
-fn described(error: &reqwest::Error) -> String {
-    let mut text = if error.is_timeout() { "it took too long".to_owned() } else { String::new() };
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text = if text.is_empty() { cause_text } else { format!("{text}: {cause_text}") };
-        }
-        source = cause.source();
-    }
-    if text.is_empty() { "the connection failed".to_owned() } else { text }
 }

@@ -88,6 +88,46 @@ async fn hand_on(
     Ok(())
 }
 
+/// The content of an answer, as it comes.
+pub(crate) struct Body {
+    path: String,
+    incoming: Incoming,
+}
+
+impl Body {
+    /// What came next; nothing at its end.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, LabError> {
+        loop {
+            match self.incoming.frame().await {
+                None => return Ok(None),
+                Some(Err(why)) => {
+                    return Err(LabError::Api { path: self.path.clone(), why: why.to_string() });
+                }
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => return Ok(Some(data)),
+                    Err(_trailers) => {}
+                },
+            }
+        }
+    }
+}
+
+/// Asks for a file.
+///
+/// # Errors
+/// The daemon does not serve it; what it says instead.
+pub(crate) async fn body(path: &str) -> Result<Body, LabError> {
+    let failed = |why: String| LabError::Api { path: path.to_owned(), why };
+    let response = get(path).await.map_err(|error| failed(error.to_string()))?;
+    let status = response.status();
+    let mut body = Body { path: path.to_owned(), incoming: response.into_body() };
+    if status.is_success() {
+        return Ok(body);
+    }
+    let said = body.next().await?.unwrap_or_default();
+    Err(failed(format!("answered {status}: {}", String::from_utf8_lossy(&said).trim())))
+}
+
 async fn get(path: &str) -> Result<Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {
     let address = SocketAddrV4::new(DAEMON, PORT);
     let stream = TcpStream::connect(address).await?;

@@ -10,6 +10,7 @@ use crate::accel::Accel;
 use crate::child;
 use crate::error::LabError;
 use crate::firmware::LabFirmware;
+use crate::media::Media;
 
 /// Size of a machine's disk; it is a hole until something is written.
 const DISK: u64 = 1 << 30;
@@ -27,6 +28,8 @@ pub struct Hardware {
     pub folder: PathBuf,
     /// The switch's socket.
     pub socket: PathBuf,
+    /// What they boot from.
+    pub media: Media,
 }
 
 /// A machine that is switched on. Dropping it switches it off.
@@ -106,11 +109,13 @@ fn arguments(mac: Mac, firmware: LabFirmware, hardware: &Hardware, code: Option<
     let socket = hardware.socket.strip_prefix(&hardware.folder).unwrap_or(&hardware.socket).display();
     add("-netdev", format!("stream,id=n0,server=off,addr.type=unix,addr.path={socket}"));
     let rom = row.romfile.map(|file| format!(",romfile={file}")).unwrap_or_default();
-    add("-device", format!("virtio-net-pci,netdev=n0,mac={mac},bootindex=1{rom}"));
+    let first = if hardware.media == Media::Network { ",bootindex=1" } else { "" };
+    add("-device", format!("virtio-net-pci,netdev=n0,mac={mac}{first}{rom}"));
     add("-device", "virtio-rng-pci".into());
     let disk = file_name(mac, "disk");
     add("-drive", format!("if=none,id=d0,format=raw,cache=unsafe,discard=unmap,file={disk}"));
     add("-device", "virtio-blk-pci,drive=d0".into());
+    all.extend(hardware.media.arguments(&file_name(mac, "iso")));
     let accel = if row.arch == Arch::Amd64 { hardware.accel } else { Accel::Tcg };
     all.extend(accel.arguments(row.cpu).map(str::to_owned));
     // A machine that resets has failed: it would only start the same boot again.
@@ -131,12 +136,17 @@ mod tests {
     use crate::options::machine_mac;
 
     fn line(firmware: LabFirmware) -> String {
+        line_from(firmware, Media::Network)
+    }
+
+    fn line_from(firmware: LabFirmware, media: Media) -> String {
         let hardware = Hardware {
             memory_mib: 1536,
             cpus: 2,
             accel: Accel::Tcg,
             folder: "/tmp/run".into(),
             socket: "/tmp/run/switch".into(),
+            media,
         };
         arguments(machine_mac(0), firmware, &hardware, firmware.row().flash.map(|_| Path::new("CODE.fd")))
             .join(" ")
@@ -160,6 +170,17 @@ mod tests {
                 text.contains("-m 1536 -smp 2")
                     && text.contains("-uuid c0ffee00-1ab0-4000-8000-525400000001")
             );
+        }
+    }
+
+    #[test]
+    fn a_machine_with_media_starts_from_that_and_not_from_its_card() {
+        for (media, device) in
+            [(Media::Cd, "scsi-cd,drive=m0,bootindex=1"), (Media::Usb, "usb-storage,drive=m0,")]
+        {
+            let text = line_from(LabFirmware::Uefi, media);
+            assert!(text.contains(device) && text.contains("file=52-54-00-00-00-01.iso"), "{text}");
+            assert_eq!(text.matches("bootindex").count(), 1, "{text}");
         }
     }
 }

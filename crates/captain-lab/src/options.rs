@@ -6,6 +6,7 @@ use std::time::Duration;
 use captain_model::{BootStage, Cmdline, DhcpMode, Mac};
 
 use crate::firmware::LabFirmware;
+use crate::media::Media;
 
 /// One run of the lab.
 #[derive(Clone, Debug)]
@@ -22,6 +23,8 @@ pub struct LabOptions {
     pub machines: usize,
     /// Which firmware, in order; the machines' MACs follow this order.
     pub firmware: Vec<LabFirmware>,
+    /// What the machines boot from.
+    pub media: Media,
     /// The stage that every machine has to reach.
     pub until: BootStage,
     /// How long all of it may take.
@@ -62,6 +65,7 @@ impl LabOptions {
             config_dir: PathBuf::from("."),
             machines: 1,
             firmware: vec![LabFirmware::Bios, LabFirmware::Uefi],
+            media: Media::Network,
             until: BootStage::Agent,
             timeout: Duration::from_secs(600),
             mode: DhcpMode::Dynamic,

@@ -83,6 +83,7 @@ async fn boot_all(options: &LabOptions, folder: &Path) -> Result<LabReport, LabE
         accel,
         folder: folder.to_owned(),
         socket: network.socket().to_owned(),
+        media: options.media,
     };
     let lab = Lab::new(options, hardware);
     let watch = tokio::select! {
@@ -155,7 +156,7 @@ impl<'a> Lab<'a> {
         let deadline = tokio::time::sleep(self.options.timeout);
         tokio::pin!(deadline);
         while !(self.watch.is_over() && self.running.is_empty()) {
-            self.fill_up()?;
+            self.fill_up().await?;
             tokio::select! {
                 Some(event) = events.recv() => self.event(&event),
                 Some((mac, why)) = self.ended.1.recv() => self.machine_ended(mac, why),
@@ -166,10 +167,11 @@ impl<'a> Lab<'a> {
     }
 
     /// Switches machines on while there is room.
-    fn fill_up(&mut self) -> Result<(), LabError> {
+    async fn fill_up(&mut self) -> Result<(), LabError> {
         while self.running.len() < self.options.parallelism()
             && let Some((mac, firmware)) = self.waiting.pop_front()
         {
+            self.hardware.media.fetch(mac, &self.hardware.folder).await?;
             let mut machine = Machine::start(mac, firmware, &self.hardware)?;
             let (off, switched_off) = oneshot::channel();
             let ended = self.ended.0.clone();

@@ -44,7 +44,9 @@ pub enum Error {
         why: String,
     },
     /// A name in the archive that leads out of it.
-    #[error("the archive names `{0}`, which leads out of it: refused")]
+    #[error(
+        "the archive names `{0}`, which leads out of it: refused; export it again, from where you trust it"
+    )]
     Traversal(String),
     /// More than an image can reasonably hold.
     #[error("`{what}` is larger than {limit} bytes: refused")]

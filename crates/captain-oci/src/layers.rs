@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 
 use captain_model::Arch;
-use flate2::bufread::MultiGzDecoder;
+use captain_unpack::{Limit, Member, Stop, decoder};
 
 use crate::document::{self, Descriptor, Document, Manifest};
 use crate::error::At;
@@ -14,6 +14,9 @@ use crate::{Digest, Error, Store};
 /// Marks a name of lower layers as deleted, and a folder's content in lower layers as such.
 const WHITEOUT: &str = ".wh.";
 const OPAQUE: &str = ".wh..wh..opq";
+
+/// What a layer may unpack to: programs and texts take a third of their size, and a bomb a thousandth.
+pub(crate) const LIMIT: Limit = Limit { least: 1 << 30, ratio: 50 };
 
 /// An index within an index is as deep as it gets.
 pub(crate) const DEPTH: usize = 3;
@@ -89,22 +92,30 @@ impl Store {
         visit: &mut impl FnMut(LayerFile<'_>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let path = self.blob(&layer.digest).ok_or(Error::Unknown(layer.digest))?;
-        let mut reader = BufReader::new(File::open(&path).at(&path)?);
-        let gzip = reader.fill_buf().at(&path)?.starts_with(&[0x1f, 0x8b]);
-        let reader: Box<dyn Read> =
-            if gzip { Box::new(MultiGzDecoder::new(reader)) } else { Box::new(reader) };
-        for entry in tar::Archive::new(reader).entries().at(&path)? {
-            let mut entry = entry.at(&path)?;
-            let name = inside(&entry.path().at(&path)?.to_string_lossy())?;
-            let header = entry.header().clone();
-            if here.note(&name, header.entry_type().is_dir()) || name.is_empty() || above.hides(&name) {
-                continue;
-            }
-            let link = entry.link_name().at(&path)?.map(|target| target.to_string_lossy().into_owned());
-            visit(LayerFile { path: &name, header: &header, link, content: &mut entry })?;
-        }
-        Ok(())
+        let file = File::open(&path).at(&path)?;
+        let packed = file.metadata().at(&path)?.len();
+        let plain = LIMIT.of(decoder(file).at(&path)?, packed);
+        captain_unpack::walk(plain, |member| show(member, above, here, visit)).map_err(|stop| match stop {
+            Stop::Broken(why) => Error::document(layer.digest.to_string(), why),
+            Stop::Visitor(error) => error,
+        })
     }
+}
+
+/// Shows `member` of a layer unless it is a mark or hidden by the layers `above`.
+fn show(
+    member: Member<'_>,
+    above: &Above,
+    here: &mut Above,
+    visit: &mut impl FnMut(LayerFile<'_>) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let Member { header, link, content, .. } = member;
+    let name = inside(&String::from_utf8_lossy(&member.path))?;
+    if here.note(&name, header.entry_type().is_dir())? || name.is_empty() || above.hides(&name) {
+        return Ok(());
+    }
+    let link = link.map(|target| String::from_utf8_lossy(&target).into_owned());
+    visit(LayerFile { path: &name, header, link, content })
 }
 
 fn inside(name: &str) -> Result<String, Error> {
@@ -123,14 +134,16 @@ struct Above {
 
 impl Above {
     /// Takes note of an entry; true if it is a mark and no file.
-    fn note(&mut self, name: &str, folder: bool) -> bool {
+    fn note(&mut self, name: &str, folder: bool) -> Result<bool, Error> {
         let (parent, last) = name.rsplit_once('/').unwrap_or(("", name));
         if last == OPAQUE {
             self.closed.insert(parent.to_owned());
-            return true;
+            return Ok(true);
         }
         let marked = last.strip_prefix(WHITEOUT);
         let name = match marked {
+            // What it deletes would be the folder itself, or what that lies in.
+            Some("" | "." | "..") => return Err(Error::Traversal(name.to_owned())),
             Some(deleted) if parent.is_empty() => deleted.to_owned(),
             Some(deleted) => format!("{parent}/{deleted}"),
             None => name.to_owned(),
@@ -139,7 +152,7 @@ impl Above {
             self.closed.insert(name.clone());
         }
         self.gone.insert(name);
-        marked.is_some()
+        Ok(marked.is_some())
     }
 
     fn hides(&self, name: &str) -> bool {

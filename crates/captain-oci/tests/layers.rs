@@ -79,3 +79,60 @@ fn a_layer_that_names_something_outside_is_refused() {
     let digest = layered(&bench, &[tar_of(&[("../evil", b"1")])]);
     assert!(matches!(files(&bench.store, &digest, Arch::Amd64), Err(Error::Traversal(_))));
 }
+
+/// Why an image with this layer on top of one honest file cannot be read.
+fn refused(layer: Vec<u8>) -> String {
+    let bench = bench();
+    let digest = layered(&bench, &[tar_of(&[("keep", b"1")]), layer]);
+    files(&bench.store, &digest, Arch::Amd64).unwrap_err().to_string()
+}
+
+/// A tar's header for a file, whatever follows it.
+fn claims(size: u64) -> Vec<u8> {
+    let mut header = tar::Header::new_gnu();
+    header.set_path("big").unwrap();
+    header.set_size(size);
+    header.set_mode(0o644);
+    header.set_cksum();
+    header.as_bytes().to_vec()
+}
+
+#[test]
+fn a_layer_whose_file_claims_more_than_the_layer_holds_is_refused() {
+    for size in [4096, 1 << 50, u64::MAX] {
+        let error = refused([claims(size), vec![b'x'; 1024]].concat());
+        assert!(error.contains("cannot be read"), "{error}");
+    }
+}
+
+#[test]
+fn a_whiteout_of_the_folder_that_it_lies_in_or_of_what_is_above_that_is_refused() {
+    for name in [".wh.", ".wh..", ".wh...", "d/.wh.", "d/.wh..."] {
+        assert!(refused(tar_of(&[(name, b"")])).contains("leads out of it"), "{name}");
+    }
+    assert!(refused(tar_of(&[("../.wh.etc", b"")])).contains("leads out of it"));
+}
+
+#[test]
+fn a_layer_may_be_packed_by_zstd_too_and_one_that_unpacks_to_far_more_than_it_is_is_refused() {
+    let bench = bench();
+    let zstd = |tar: &[u8]| zstd::encode_all(tar, 1).unwrap();
+    let digest = layered(&bench, &[gzip(&tar_of(&[("low", b"1")])), zstd(&tar_of(&[("high", b"2")]))]);
+    let read = files(&bench.store, &digest, Arch::Amd64).unwrap();
+    assert_eq!(read.iter().map(|(path, _)| path.as_str()).collect::<Vec<_>>(), ["high", "low"]);
+
+    // A GiB of zeros in some hundred kilobytes: made as a stream, as nobody has the memory for that.
+    let size = (1 << 30) + (100 << 20);
+    let head = claims(size);
+    let tar = std::io::Read::chain(&head[..], std::io::Read::take(std::io::repeat(0), size));
+    let bomb = zstd::encode_all(tar, 1).unwrap();
+    assert!(bomb.len() < 1 << 20, "{}", bomb.len());
+    let digest = layered(&bench, &[bomb]);
+    let mut shown = 0;
+    let error = bench.store.read_files(&digest, Arch::Amd64, |file| {
+        shown = std::io::copy(file.content, &mut std::io::sink()).unwrap_or_default();
+        Ok(())
+    });
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("more than 50 times its size"), "{error}");
+}

@@ -12,7 +12,7 @@ pub enum Error {
     #[error(transparent)]
     Archive(#[from] captain_debian::Error),
     /// A file or folder of this machine.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}{}", path.display(), captain_debian::error::way_out(source))]
     Io {
         /// Where.
         path: PathBuf,
@@ -112,6 +112,20 @@ pub enum Error {
         name: String,
         /// Why, and the way out.
         why: String,
+    },
+    /// A download that nobody vouches for.
+    #[error(
+        "{url} has SHA-256 {sha256} ({size} bytes), and nobody vouches for it: whoever serves it could serve \
+         anything; compare that with what its publisher says, then run the command again with --sha256 {sha256} \
+         (it is not downloaded a second time)"
+    )]
+    Unvouched {
+        /// Where it is from.
+        url: String,
+        /// Bytes.
+        size: u64,
+        /// What came.
+        sha256: captain_debian::Sha256,
     },
     /// A program from elsewhere cannot go into the image.
     #[error("tool {url}: {why}")]

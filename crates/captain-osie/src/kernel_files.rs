@@ -1,6 +1,7 @@
 //! A kernel that is not a Debian package: somebody's own, or one that captaind built. A vmlinuz and, beside it, its
 //! modules and configuration.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
@@ -23,6 +24,13 @@ pub struct LocalKernel {
     pub vmlinuz: Sha256,
     /// SHA-256 over path and SHA-256 of every file below the modules' folder, sorted by path.
     pub modules: Sha256,
+}
+
+impl fmt::Display for LocalKernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = |sum: &Sha256| sum.to_string()[..16].to_owned();
+        write!(f, "{} (vmlinuz {}, modules {})", self.version, short(&self.vmlinuz), short(&self.modules))
+    }
 }
 
 /// Where its parts lie.

@@ -1,5 +1,7 @@
 //! Exactly what a kernel is built from, where captaind builds it: the part of the lock that the kernel builder fills.
 
+use std::fmt;
+
 use captain_debian::Sha256;
 use captain_model::Arch;
 use serde::{Deserialize, Serialize};
@@ -55,6 +57,25 @@ impl KernelInputs {
         Sha256::of(format!("{version} {} {source} {} {toolchain}", self.arch, self.config).as_bytes())
     }
 
+    /// What is not as in `old`, one clause each; packages are told by their own names elsewhere.
+    pub(crate) fn changes_since(&self, old: &Self) -> Vec<String> {
+        let mut changes = Vec::new();
+        if self.config != old.config {
+            changes.push("other options (kernel-configs)".to_owned());
+        }
+        match (&old.source, &self.source) {
+            (KernelSources::Package(_), KernelSources::Package(_)) => {}
+            (was, is) if was == is => {}
+            (was, is) => changes.push(format!("other sources: {was} -> {is}")),
+        }
+        match (&old.toolchain, &self.toolchain) {
+            (Toolchain::Packages(_), Toolchain::Packages(_)) => {}
+            (was, is) if was == is => {}
+            (was, is) => changes.push(format!("another compiler: {was} -> {is}")),
+        }
+        changes
+    }
+
     /// The packages among them.
     pub fn packages(&self) -> impl Iterator<Item = &PackageRef> {
         let source = match &self.source {
@@ -62,6 +83,24 @@ impl KernelInputs {
             KernelSources::Given { .. } => None,
         };
         source.into_iter().chain(self.toolchain.packages())
+    }
+}
+
+impl fmt::Display for KernelSources {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Package(package) => write!(f, "{} {}", package.name, package.version),
+            Self::Given { name, sha256 } => write!(f, "{name} ({})", &sha256.to_string()[..16]),
+        }
+    }
+}
+
+impl fmt::Display for Toolchain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Packages(packages) => write!(f, "a container of {} packages", packages.len()),
+            Self::Host(said) => write!(f, "this machine's own ({})", said.lines().next().unwrap_or_default()),
+        }
     }
 }
 
@@ -116,5 +155,27 @@ mod tests {
             assert_ne!(inputs.key(1), other.key(1), "{other:?}");
         }
         assert_ne!(inputs.key(1), inputs.key(2));
+    }
+
+    #[test]
+    fn what_changed_is_named_unless_it_is_a_package_of_its_own_name() {
+        let given =
+            |bytes: &[u8]| KernelSources::Given { name: "linux".to_owned(), sha256: Sha256::of(bytes) };
+        let old = KernelInputs {
+            arch: Arch::Amd64,
+            source: given(b"one"),
+            config: Sha256::of(b"CONFIG_NET=y"),
+            toolchain: Toolchain::Host("gcc 12\nld 2".to_owned()),
+        };
+        assert!(old.changes_since(&old).is_empty());
+        let new = KernelInputs {
+            source: given(b"two"),
+            config: Sha256::of(b""),
+            toolchain: Toolchain::Packages(vec![package("gcc", "14")]),
+            ..old.clone()
+        };
+        let told = new.changes_since(&old).join("; ");
+        assert!(told.starts_with("other options (kernel-configs); other sources: linux ("), "{told}");
+        assert!(told.ends_with("this machine's own (gcc 12) -> a container of 1 packages"), "{told}");
     }
 }

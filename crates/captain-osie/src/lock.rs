@@ -204,12 +204,34 @@ impl Lock {
         }
         changes.removed = before.into_values().collect();
         changes.overlay = overlay_changes(&old.overlay, &self.overlay);
+        changes.kernel = kernel_changes(old, self);
+        changes.level = (old.level != self.level).then_some((old.level, self.level));
         let other = self.builder.as_ref().filter(|builder| !old.is_by(builder));
         changes.builder = other.map(|builder| (old.builder.clone(), builder.clone()));
         let is_new = |container: &&Container| !old.containers.contains(container);
         changes.containers = self.containers.iter().filter(is_new).cloned().collect();
         changes
     }
+}
+
+/// What is new of a kernel that is no package.
+fn kernel_changes(old: &Lock, new: &Lock) -> Vec<String> {
+    let (was, is) = (&old.kernel_inputs, &new.kernel_inputs);
+    let mut changes: Vec<_> = was.iter().zip(is).flat_map(|(was, is)| is.changes_since(was)).collect();
+    if let (Some(before), Some(now)) = (&old.local_kernel, &new.local_kernel)
+        && before != now
+    {
+        changes.push(match is.is_some() && was == is {
+            // Whoever has only the lock builds yet another one.
+            true => format!(
+                "{} of the same inputs has other bytes ({now}, was {before}): its compiler or sources do not give the \
+                 same twice, so no other machine builds this image from the lock; give it a bundle (--bundle)",
+                now.version
+            ),
+            false => format!("{now}, was {before}"),
+        });
+    }
+    changes
 }
 
 /// Paths that are laid otherwise than before, sorted.
@@ -239,6 +261,10 @@ pub struct Changes {
     pub builder: Option<(Option<Builder>, Builder)>,
     /// Container images that are new or of another digest.
     pub containers: Vec<Container>,
+    /// What is new of a kernel that is no package, in words.
+    pub kernel: Vec<String>,
+    /// zstd's level before and now.
+    pub level: Option<(i32, i32)>,
 }
 
 impl Changes {
@@ -265,6 +291,10 @@ impl fmt::Display for Changes {
             writeln!(f, "  ~ container {} {}", container.source, container.digest)?;
         }
         self.overlay.iter().try_for_each(|path| writeln!(f, "  ~ /{path} (overlay)"))?;
+        self.kernel.iter().try_for_each(|what| writeln!(f, "  ~ kernel: {what}"))?;
+        if let Some((was, is)) = self.level {
+            writeln!(f, "  ~ zstd level {was} -> {is}: same inputs, other bytes; later builds keep it")?;
+        }
         let Some((was, is)) = &self.builder else { return Ok(()) };
         let was = was.as_ref().map_or_else(|| "an older captaind".to_owned(), Builder::to_string);
         writeln!(
@@ -391,6 +421,7 @@ pub(crate) mod testing {
 mod tests {
     use super::testing::{lock, package};
     use super::*;
+    use crate::kernel_inputs::{KernelSources, Toolchain};
 
     fn options() -> BuildOptions {
         BuildOptions::new(Arch::Amd64, "/nowhere")
@@ -456,6 +487,38 @@ mod tests {
             text,
             "  + zstd 1 (0.0 kB)\n  - linux-image-6 6 (0.0 kB)\n  ~ bash 5 -> 5.1 (+0.0 kB)\n  ~ /etc/x (overlay)\n"
         );
+    }
+
+    #[test]
+    fn a_kernel_of_the_same_inputs_with_other_bytes_and_another_level_are_told_with_the_way_out() {
+        let kernel = |bytes: &[u8]| LocalKernel {
+            version: "6.12".to_owned(),
+            vmlinuz: Sha256::of(bytes),
+            modules: Sha256::of(b""),
+        };
+        let inputs = KernelInputs {
+            arch: Arch::Amd64,
+            source: KernelSources::Package(package("linux-source-6.12", "6.12")),
+            config: Sha256::of(b""),
+            toolchain: Toolchain::Host("gcc 14".to_owned()),
+        };
+        let built = |bytes, inputs: &KernelInputs| Lock {
+            local_kernel: Some(kernel(bytes)),
+            kernel_inputs: Some(inputs.clone()),
+            ..lock()
+        };
+        let old = built(b"one", &inputs);
+        assert!(built(b"one", &inputs).changes_since(&old).is_empty());
+        let told = built(b"two", &inputs).changes_since(&old).to_string();
+        assert!(
+            told.contains("6.12 of the same inputs has other bytes") && told.contains("--bundle"),
+            "{told}"
+        );
+        let other = KernelInputs { config: Sha256::of(b"CONFIG_NET=y"), ..inputs.clone() };
+        let told = built(b"two", &other).changes_since(&old).to_string();
+        assert!(told.contains("other options") && !told.contains("same inputs"), "{told}");
+        let told = Lock { level: 19, ..old.clone() }.changes_since(&old).to_string();
+        assert!(told.starts_with("  ~ zstd level 3 -> 19: same inputs, other bytes"), "{told}");
     }
 
     #[test]

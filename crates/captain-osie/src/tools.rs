@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{self, File};
-use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::io::{self, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 
 use captain_debian::{Fetched, Fetcher, Item, Progress, Sha256, Tuning};
 use captain_model::{Arch, Recipe, Tool};
+use captain_unpack::{Member, Stop, decoder};
 use tar::EntryType;
 
 use crate::error::Error;
@@ -90,13 +91,7 @@ fn check(fetched: &Fetched) -> Result<(), Error> {
 
 /// What is in the file once it is decompressed, and whether that is a tar.
 fn open(path: &Path) -> io::Result<(Box<dyn Read>, bool)> {
-    let mut file = BufReader::new(File::open(path)?);
-    let mut reader: Box<dyn Read> = match file.fill_buf()? {
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(file)),
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => Box::new(zstd::Decoder::with_buffer(file)?),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => Box::new(liblzma::bufread::XzDecoder::new_multi_decoder(file)),
-        _ => Box::new(file),
-    };
+    let mut reader = decoder(File::open(path)?)?;
     let mut head = Vec::new();
     reader.by_ref().take(BLOCK).read_to_end(&mut head)?;
     let is_tar = head.get(257..262) == Some(b"ustar");
@@ -132,33 +127,43 @@ impl Placed<'_> {
 
     fn archive(&mut self, reader: impl Read) -> Result<usize, Error> {
         let tool = self.tool;
-        let damaged = |error: io::Error| wrong(tool, error.to_string());
         let (mut found, mut count) = (BTreeSet::new(), 0);
-        for entry in tar::Archive::new(reader).entries().map_err(damaged)? {
-            let mut entry = entry.map_err(damaged)?;
-            let path = inside(tool, &entry.path_bytes())?;
-            let (kind, mode) = (entry.header().entry_type(), entry.header().mode().map_err(damaged)?);
-            let link = entry.link_name_bytes().map(|link| String::from_utf8_lossy(&link).into_owned());
-            let node = match (kind, link) {
-                (EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse, _) => {
-                    let content = self.store(&mut entry)?;
-                    self.files.insert(path.clone(), content.clone());
-                    Node::File(content)
-                }
-                (EntryType::Link, Some(target)) => Node::File(self.linked(&path, &target)?),
-                (EntryType::Symlink, Some(target)) => Node::Symlink(target),
-                _ => continue,
-            };
-            if let Some(name) = self.place(&path) {
-                self.lay(&name, node, if mode & 0o100 == 0 { 0o644 } else { 0o755 })?;
+        let walked = captain_unpack::walk(reader, |member| {
+            if let Some(path) = self.take(member)? {
                 found.insert(path);
                 count += 1;
             }
-        }
+            Ok(())
+        });
+        walked.map_err(|stop| match stop {
+            Stop::Broken(why) => wrong(tool, why),
+            Stop::Visitor(error) => error,
+        })?;
         match tool.files.iter().find(|file| !found.contains(plain(file).as_str())) {
             Some(lost) => Err(wrong(tool, format!("it holds no `{lost}`; it holds {}", self.holds()))),
             None => Ok(count),
         }
+    }
+
+    /// Its path, where it goes into the image.
+    fn take(&mut self, member: Member<'_>) -> Result<Option<String>, Error> {
+        let tool = self.tool;
+        let path = inside(tool, &member.path)?;
+        let mode = member.header.mode().map_err(|error| wrong(tool, error.to_string()))?;
+        let link = member.link.map(|link| String::from_utf8_lossy(&link).into_owned());
+        let node = match (member.header.entry_type(), link) {
+            (EntryType::Regular | EntryType::Continuous, _) => {
+                let content = self.store(member.content)?;
+                self.files.insert(path.clone(), content.clone());
+                Node::File(content)
+            }
+            (EntryType::Link, Some(target)) => Node::File(self.linked(&path, &target)?),
+            (EntryType::Symlink, Some(target)) => Node::Symlink(target),
+            _ => return Ok(None),
+        };
+        let Some(name) = self.place(&path) else { return Ok(None) };
+        self.lay(&name, node, if mode & 0o100 == 0 { 0o644 } else { 0o755 })?;
+        Ok(Some(path))
     }
 
     /// Where an archive's file goes: the wanted ones into the folder itself, or everything as it lies.

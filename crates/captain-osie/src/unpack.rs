@@ -2,67 +2,32 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File, Permissions};
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Cursor, Read};
 use std::ops::ControlFlow;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
+use captain_unpack::{Bounded, Limit, decoder};
 use cpio::newc;
 
-/// Largest window of zstd that the kernel takes (128 MiB).
-const WINDOW_LOG: u32 = 27;
 /// Kinds of files (inode(7)).
 const FOLDER: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
 const SYMLINK: u32 = 0o120_000;
-
-/// What an initramfs holds, unpacked: by zstd, gzip, xz, or as it is.
-///
-/// # Errors
-/// It cannot be read.
-pub(crate) fn decoder<'a>(packed: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
-    let mut packed = BufReader::with_capacity(256 * 1024, packed);
-    Ok(match packed.fill_buf()? {
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            let mut decoder = zstd::Decoder::with_buffer(packed)?;
-            decoder.window_log_max(WINDOW_LOG)?;
-            Box::new(decoder)
-        }
-        [0x1f, 0x8b, ..] => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => Box::new(liblzma::bufread::XzDecoder::new(packed)),
-        _ => Box::new(packed),
-    })
-}
+/// Longest name and link target: Linux's own limit (`PATH_MAX`), the zero byte at the end of a name counted.
+const LONGEST: u64 = 4096;
+/// What an OSIE's files may unpack to: their parts are packed already.
+const LIMIT: Limit = Limit { least: 64 << 20, ratio: 20 };
 
 /// As [`decoder`] of the file at `path`, for files of strangers: one that unpacks to far more than it is, as no OSIE
-/// does (its parts are packed already), is an error.
+/// does, is an error.
 ///
 /// # Errors
 /// It cannot be read.
 pub(crate) fn bounded(path: &Path) -> io::Result<Bounded<Box<dyn Read>>> {
     let file = File::open(path)?;
-    let left = LEAST + MOST * file.metadata()?.len();
-    Ok(Bounded { inner: decoder(file)?, left })
-}
-
-/// What a file of any size may unpack to, bytes; and how much more for each of its own.
-const LEAST: u64 = 64 << 20;
-const MOST: u64 = 20;
-
-/// Reads so many bytes and fails at the next.
-pub(crate) struct Bounded<R> {
-    inner: R,
-    left: u64,
-}
-
-impl<R: Read> Read for Bounded<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.left = self.left.checked_sub(read as u64).ok_or_else(|| {
-            io::Error::other(format!("it unpacks to more than {MOST} times its size, as no OSIE does"))
-        })?;
-        Ok(read)
-    }
+    let packed = file.metadata()?.len();
+    Ok(LIMIT.of(decoder(file)?, packed))
 }
 
 /// Shows each member of the cpio `plain` to `visit`, until that has seen enough or the archive ends.
@@ -75,7 +40,7 @@ pub(crate) fn walk(
 ) -> io::Result<()> {
     let mut rest = plain;
     loop {
-        let mut reader = newc::Reader::new(rest)?;
+        let mut reader = newc::Reader::new(with_short_name(rest)?)?;
         if reader.entry().is_trailer() {
             return Ok(());
         }
@@ -83,7 +48,24 @@ pub(crate) fn walk(
         if visit(&entry, &mut reader)?.is_break() {
             return Ok(());
         }
-        rest = reader.finish()?;
+        rest = reader.finish()?.into_inner().1;
+    }
+}
+
+/// Bytes of a member's header, and where in it the length of its name stands (cpio(5), "New ASCII Format").
+const HEADER: usize = 110;
+const NAME: std::ops::Range<usize> = 94..102;
+
+/// The member that `rest` begins with, unless it claims a name that no file has: whoever reads it next takes the
+/// memory for that before a byte of the name is there.
+fn with_short_name<R: Read>(mut rest: R) -> io::Result<io::Chain<Cursor<[u8; HEADER]>, R>> {
+    let mut header = [0; HEADER];
+    rest.read_exact(&mut header)?;
+    let digits = std::str::from_utf8(&header[NAME]).ok();
+    match digits.and_then(|digits| u64::from_str_radix(digits, 16).ok()) {
+        Some(length) if length <= LONGEST => Ok(Cursor::new(header).chain(rest)),
+        Some(length) => Err(io::Error::other(format!("a member claims a name of {length} bytes"))),
+        None => Err(io::Error::other("the length of a member's name is no number")),
     }
 }
 
@@ -115,6 +97,13 @@ pub fn unpack(packed: impl Read, root: &Path) -> io::Result<()> {
                 }
             }
             SYMLINK => {
+                if u64::from(entry.file_size()) > LONGEST {
+                    return Err(io::Error::other(format!(
+                        "{} is a link of {} bytes",
+                        entry.name(),
+                        entry.file_size()
+                    )));
+                }
                 let mut target = String::new();
                 content.read_to_string(&mut target)?;
                 symlink(target, &path)?;
@@ -155,29 +144,6 @@ mod tests {
         out
     }
 
-    fn names(packed: &[u8]) -> Vec<String> {
-        let mut names = Vec::new();
-        walk(decoder(packed).unwrap(), |entry, _| {
-            names.push(entry.name().to_owned());
-            Ok(ControlFlow::Continue(()))
-        })
-        .unwrap();
-        names
-    }
-
-    #[test]
-    fn members_are_read_whatever_the_archive_is_packed_with() {
-        let plain = archive();
-        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        gzip.write_all(&plain).unwrap();
-        let mut xz = liblzma::write::XzEncoder::new(Vec::new(), 1);
-        xz.write_all(&plain).unwrap();
-        let zstd = zstd::encode_all(&plain[..], 1).unwrap();
-        for packed in [plain, gzip.finish().unwrap(), xz.finish().unwrap(), zstd] {
-            assert_eq!(names(&packed), ["a", "usr/b"]);
-        }
-    }
-
     #[test]
     fn folders_links_and_hard_links_are_made_and_a_path_that_leads_out_is_refused() {
         let mut out = Vec::new();
@@ -214,5 +180,17 @@ mod tests {
         .unwrap();
         assert_eq!(seen, 1);
         assert!(walk(&plain[..plain.len() / 2], |_, _| Ok(ControlFlow::Continue(()))).is_err());
+    }
+
+    #[test]
+    fn a_member_that_claims_a_name_of_4_gib_is_refused_before_that_is_taken() {
+        let mut plain = archive();
+        for (claim, why) in
+            [("ffffffff", "a name of 4294967295 bytes"), ("00001001", "4097"), ("zzzzzzzz", "no number")]
+        {
+            plain[NAME].copy_from_slice(claim.as_bytes());
+            let error = walk(&plain[..], |_, _| Ok(ControlFlow::Continue(()))).unwrap_err().to_string();
+            assert!(error.contains(why), "{error}");
+        }
     }
 }

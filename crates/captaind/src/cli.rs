@@ -95,6 +95,7 @@ Examples:
   captaind lab                                 one BIOS machine, from power-on to the agent
   captaind lab --machines 2 --firmware bios --firmware uefi --firmware uefi-http --json
   captaind lab --agent-image tink-agent.tar    with a real agent image (docker save)
+  captaind lab --media cd --firmware bios,uefi from the ISO that captaind has for each machine
 
 The machines' MACs are 52:54:00:00:00:01, :02, ... in the order of --firmware, --machines of each: [[machine]]
 tables of captaind.toml apply to them. The network, 192.168.50.0/24, is the lab's own; captaind is 192.168.50.1.";
@@ -154,6 +155,9 @@ pub(crate) struct LabArgs {
     /// Firmware of the machines; may be repeated [default: bios]
     #[arg(long, value_enum, value_delimiter = ',')]
     pub(crate) firmware: Vec<LabFirmware>,
+    /// What the machines boot from
+    #[arg(long, value_enum, default_value = "network")]
+    pub(crate) media: LabMedia,
     /// The stage that every machine has to reach
     #[arg(long, value_name = "STAGE", default_value = "agent")]
     pub(crate) until: BootStage,
@@ -341,6 +345,17 @@ pub(crate) enum LabFirmware {
     UefiHttp,
     /// An arm64 machine: AAVMF, booting by PXE
     Arm64,
+}
+
+/// What lab machines boot from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LabMedia {
+    /// Their network card
+    Network,
+    /// A CD: the ISO that captaind has for each, as virtual media of a management controller
+    Cd,
+    /// That ISO on a USB stick
+    Usb,
 }
 
 /// What `explain` prints.

@@ -18,13 +18,15 @@ pub(crate) fn recipe_of<'a>(config: &'a Config, osie: &str) -> Option<&'a Recipe
     config.recipes.get(osie)
 }
 
-/// The recipes that profiles name and whose image is not in the cache, or was built from another recipe or overlay.
-pub(crate) fn missing<'a>(config: &'a Config, cache: &Path, arch: Arch) -> Result<Vec<&'a Recipe>, Failure> {
+/// The recipes that profiles name and whose image is not in the cache, or was built from another recipe or overlay,
+/// or without one of the wanted formats.
+pub(crate) fn missing<'a>(config: &'a Config, options: &BuildOptions) -> Result<Vec<&'a Recipe>, Failure> {
     let named: BTreeSet<_> = config.inventory.profiles().map(|profile| profile.osie.as_str()).collect();
-    let options = BuildOptions::new(arch, cache);
     let mut missing = Vec::new();
     for recipe in named.into_iter().filter_map(|name| config.recipes.get(name)) {
-        if !captain_osie::is_current(recipe, &options, &paths::osie(cache, &recipe.name)).map_err(failure)? {
+        let folder = paths::osie(&options.cache, &recipe.name);
+        let packed = captain_osie::formats_in(&folder, options.arch).is_superset(&options.formats);
+        if !packed || !captain_osie::is_current(recipe, options, &folder).map_err(failure)? {
             missing.push(recipe);
         }
     }
@@ -154,20 +156,20 @@ pub(crate) fn failure(error: captain_osie::Error) -> Failure {
         | Error::UnknownUnit { .. }
         | Error::Kernel { .. }
         | Error::Unsupported { .. }
+        | Error::Unvouched { .. }
         | Error::Level(_) => Failure::usage(error),
         _ => Failure::failed(error),
     }
 }
 
-/// Builds every OSIE for `arch` that a profile names and the cache lacks.
+/// Builds every OSIE that a profile names and the cache lacks, or has without one of the wanted formats.
 pub(crate) async fn build_missing(
     loaded: &Loaded,
-    cache: &Path,
-    arch: Arch,
+    options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<(), Failure> {
-    for recipe in missing(&loaded.config, cache, arch)? {
-        build_into(loaded, cache, recipe, arch, progress).await?;
+    for recipe in missing(&loaded.config, options)? {
+        build_into(loaded, &options.cache, recipe, options.clone(), progress).await?;
     }
     Ok(())
 }
@@ -177,12 +179,12 @@ pub(crate) async fn build_into(
     loaded: &Loaded,
     cache: &Path,
     recipe: &Recipe,
-    arch: Arch,
+    options: BuildOptions,
     progress: &dyn Progress,
 ) -> Result<(), Failure> {
     let wish = Wish {
         recipe,
-        options: BuildOptions::new(arch, cache),
+        options,
         level: None,
         locks: lock_file(loaded.path.as_deref(), cache, &recipe.name),
         update: false,

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use captain_model::Arch;
+use captain_osie::BuildOptions;
 use captain_server::Handle;
 use tokio::sync::oneshot;
 
@@ -29,7 +30,7 @@ impl Preparation {
     /// # Errors
     /// A recipe asks for what there is not.
     pub(crate) async fn needed(loaded: Loaded, cache: &Path) -> Result<Option<Self>, Failure> {
-        let images = !osies::missing(&loaded.config, cache, ARCH)?.is_empty();
+        let images = !osies::missing(&loaded.config, &BuildOptions::new(ARCH, cache))?.is_empty();
         let own = loaded.config.server.loaders.is_some();
         let loaders = !own && !osies::has_loaders(&loaded, cache).await;
         Ok((images || loaders).then(|| Self { loaded, cache: cache.to_owned(), loaders }))
@@ -70,9 +71,10 @@ impl Preparation {
             osies::loaders(loaded, cache, progress.as_ref()).await?;
             handle.restock();
         }
-        for recipe in osies::missing(&loaded.config, cache, ARCH)? {
+        let options = BuildOptions::new(ARCH, cache);
+        for recipe in osies::missing(&loaded.config, &options)? {
             handle.awaits(Some(&format!("the OSIE `{}` is being built", recipe.name)));
-            osies::build_into(loaded, cache, recipe, ARCH, progress.as_ref()).await?;
+            osies::build_into(loaded, cache, recipe, options.clone(), progress.as_ref()).await?;
         }
         Ok(())
     }

@@ -41,6 +41,11 @@ impl Task for Bar {
         self.bar.inc(by);
     }
 
+    fn total(&self, total: u64) {
+        self.bar.set_length(total);
+        self.bar.set_style(style(true));
+    }
+
     fn at(&self, place: &str) {
         self.bar.set_message(format!("{}: {place}", self.task));
     }
@@ -56,7 +61,8 @@ struct Lines;
 
 struct Line {
     task: String,
-    total: Option<u64>,
+    /// 0 where nobody knows.
+    total: AtomicU64,
     begun: Instant,
     done: AtomicU64,
     told: Mutex<Instant>,
@@ -73,7 +79,7 @@ impl Progress for Lines {
         let now = Instant::now();
         Box::new(Line {
             task: task.to_owned(),
-            total,
+            total: AtomicU64::new(total.unwrap_or(0)),
             begun: now,
             done: AtomicU64::new(0),
             told: Mutex::new(now),
@@ -84,14 +90,17 @@ impl Progress for Lines {
 impl Task for Line {
     fn advance(&self, by: u64) {
         let done = self.done.fetch_add(by, Ordering::Relaxed) + by;
-        let (Some(total), Ok(mut told)) = (self.total.filter(|total| *total > 0), self.told.try_lock())
-        else {
+        let (total @ 1.., Ok(mut told)) = (self.total.load(Ordering::Relaxed), self.told.try_lock()) else {
             return;
         };
         if told.elapsed() >= EVERY {
             *told = Instant::now();
             eprintln!("{}: {} %", self.task, done.saturating_mul(100) / total);
         }
+    }
+
+    fn total(&self, total: u64) {
+        self.total.store(total, Ordering::Relaxed);
     }
 
     fn at(&self, place: &str) {

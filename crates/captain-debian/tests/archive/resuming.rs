@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use captain_debian::{Archive, Error, Fetched, NoProgress, Package, Progress, Sha256, Task};
+use captain_debian::{Archive, Error, Fetched, Fetcher, NoProgress, Package, Progress, Sha256, Task};
 
 use crate::mirror::{Content, World, deb_path};
 use crate::server::Manner::{CutAfter, IgnoreRange, Status, WrongRange};
@@ -151,6 +151,40 @@ async fn two_who_want_the_same_file_download_it_once() {
     scene.check(&one.unwrap());
     scene.check(&two.unwrap());
     assert_eq!(scene.world.server.sent(&scene.path), scene.size());
+}
+
+#[tokio::test]
+async fn a_file_that_nobody_knows_is_pieced_only_where_a_validator_holds_it_together() {
+    let scene = Scene::new().await;
+    let (server, url) = (&scene.world.server, format!("{}{}", scene.world.server.base, scene.path));
+    for (etag, second) in [(Some("\"one\""), Some(70_000)), (None, None)] {
+        let cache = tempfile::tempdir().unwrap();
+        let fetcher = Fetcher::new(cache.path(), false, scene.world.options().tuning).unwrap();
+        server.set_etag(etag);
+        server.behave(&scene.path, [CutAfter(70_000)]);
+        let before = server.requests(&scene.path).len();
+        let fetched = fetcher.learn(&url, &NoProgress).await.unwrap();
+        assert_eq!((fetched.sha256, fetched.size), (scene.beta.sha256, scene.beta.size));
+        scene.check(&fetched);
+        let from: Vec<_> =
+            server.requests(&scene.path)[before..].iter().map(|request| request.from).collect();
+        assert_eq!(from, [None, second]);
+    }
+}
+
+#[tokio::test]
+async fn what_an_earlier_run_left_of_a_file_that_nobody_knows_is_not_believed() {
+    let scene = Scene::new().await;
+    let (server, url) = (&scene.world.server, format!("{}{}", scene.world.server.base, scene.path));
+    let cache = tempfile::tempdir().unwrap();
+    let fetcher = Fetcher::new(cache.path(), false, scene.world.options().tuning).unwrap();
+    server.behave(&scene.path, [CutAfter(70_000), Status(503), Status(503), Status(503)]);
+    let error = fetcher.learn(&url, &NoProgress).await.unwrap_err().to_string();
+    assert!(error.contains("70000 of") && error.ends_with("; run again"), "{error}");
+    server.change(&scene.path, |bytes| bytes[5] ^= 1);
+    let changed = fetcher.learn(&url, &NoProgress).await.unwrap();
+    assert_eq!(Sha256::of(&std::fs::read(&changed.path).unwrap()), changed.sha256);
+    assert_eq!(server.requests(&scene.path).last().unwrap().from, None);
 }
 
 #[derive(Clone, Default)]

@@ -38,6 +38,7 @@ async fn a_tampered_in_release_is_refused_by_name() {
     });
     let refusal = world.refusal().await;
     assert!(refusal.contains(IN_RELEASE) && refusal.contains("does not verify"), "{refusal}");
+    assert!(refusal.contains("`mirror` under [osie]") && refusal.contains("`keyring`"), "{refusal}");
     assert!(!world.cache().join("release").exists(), "a bad release must not be kept");
 }
 
@@ -57,6 +58,7 @@ async fn an_expired_release_is_refused_unless_it_is_a_snapshot() {
     options.now = NOW.after(7 * DAY);
     let refusal = Archive::open(options.clone(), &NoProgress).await.unwrap_err().to_string();
     assert!(refusal.contains(IN_RELEASE) && refusal.contains("Valid-Until"), "{refusal}");
+    assert!(refusal.contains("use another mirror or set the clock"), "{refusal}");
     options.snapshot = true;
     assert!(Archive::open(options, &NoProgress).await.is_ok());
 }
@@ -99,6 +101,7 @@ async fn a_tampered_index_is_refused_and_named_with_its_sums() {
     world.server.change(PACKAGES, |bytes| bytes[30] ^= 1);
     let refusal = world.refusal().await;
     assert!(refusal.contains(PACKAGES) && refusal.contains("expected SHA-256"), "{refusal}");
+    assert!(refusal.contains("try again later, or take another mirror"), "{refusal}");
     assert_eq!(world.server.requests("Packages.xz").len(), 1, "trying again would not help");
 }
 

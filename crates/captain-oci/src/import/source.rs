@@ -5,12 +5,13 @@ use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Component, Path, PathBuf};
 
-use flate2::bufread::MultiGzDecoder;
+use captain_unpack::{Member, Stop, decoder};
 use tar::EntryType;
 
 use crate::batch::Batch;
 use crate::digest::Hashing;
 use crate::error::At;
+use crate::layers::LIMIT;
 use crate::{Digest, Error};
 
 /// No image is larger than this, unpacked.
@@ -43,9 +44,9 @@ impl Source {
         if fs::metadata(file).at(file)?.is_dir() {
             return Ok(Self::Folder(fs::canonicalize(file).at(file)?));
         }
-        let mut reader = BufReader::with_capacity(1 << 16, File::open(file).at(file)?);
-        let gzip = io::BufRead::fill_buf(&mut reader).at(file)?.starts_with(&[0x1f, 0x8b]);
-        if gzip { unpack(file, MultiGzDecoder::new(reader), scratch) } else { unpack(file, reader, scratch) }
+        let packed = File::open(file).at(file)?;
+        let size = packed.metadata().at(file)?.len();
+        unpack(file, LIMIT.of(decoder(packed).at(file)?, size), scratch)
     }
 
     /// Whether there is such a file.
@@ -108,46 +109,50 @@ impl Source {
     }
 }
 
-fn unpack(file: &Path, reader: impl Read, scratch: &Path) -> Result<Source, Error> {
+fn unpack(file: &Path, plain: impl Read, scratch: &Path) -> Result<Source, Error> {
     let mut entries = BTreeMap::new();
     let mut left = ARCHIVE_LIMIT;
-    let mut archive = tar::Archive::new(reader);
-    for (number, entry) in archive.entries().at(file)?.enumerate() {
-        let not_a_tar = |source| match number {
-            0 => Error::NotAnImage(file.to_owned()),
-            _ => Error::Io { path: file.to_owned(), source },
-        };
-        let mut entry = entry.map_err(not_a_tar)?;
-        let name = inside(&text(&entry.path().at(file)?)?)?;
-        let kept = match entry.header().entry_type() {
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
-                Some(stage(file, &mut entry, &scratch.join(number.to_string()), &mut left)?)
-            }
-            EntryType::Symlink => Some(Entry::Link(link(&entry, file, parent(&name))?)),
-            EntryType::Link => Some(Entry::Link(link(&entry, file, "")?)),
-            // Folders, and what has no place in an image: devices, pipes, vendor extensions.
-            _ => None,
-        };
-        if let Some(kept) = kept {
+    let mut seen = 0_usize;
+    let walked = captain_unpack::walk(plain, |member| {
+        seen += 1;
+        let name = inside(text(&member.path)?)?;
+        if let Some(kept) = keep(file, &name, member, &scratch.join(seen.to_string()), &mut left)? {
             entries.insert(name, kept);
         }
         if entries.len() > FILE_LIMIT {
             return Err(Error::TooLarge { what: file.display().to_string(), limit: ARCHIVE_LIMIT });
         }
+        Ok(())
+    });
+    match walked {
+        Ok(()) => Ok(Source::Archive(entries)),
+        Err(Stop::Broken(_)) if seen == 0 => Err(Error::NotAnImage(file.to_owned())),
+        Err(Stop::Broken(why)) => Err(Error::document(file.display().to_string(), why)),
+        Err(Stop::Visitor(error)) => Err(error),
     }
-    Ok(Source::Archive(entries))
+}
+
+fn keep(
+    file: &Path,
+    name: &str,
+    member: Member<'_>,
+    path: &Path,
+    left: &mut u64,
+) -> Result<Option<Entry>, Error> {
+    Ok(match member.header.entry_type() {
+        EntryType::Regular | EntryType::Continuous => Some(stage(file, member, path, left)?),
+        EntryType::Symlink => Some(Entry::Link(link(member.link, parent(name))?)),
+        EntryType::Link => Some(Entry::Link(link(member.link, "")?)),
+        // Folders, and what has no place in an image: devices, pipes, vendor extensions.
+        _ => None,
+    })
 }
 
 /// Writes one entry to disk and learns its digest on the way.
-fn stage<R: Read>(
-    file: &Path,
-    entry: &mut tar::Entry<'_, R>,
-    path: &Path,
-    left: &mut u64,
-) -> Result<Entry, Error> {
-    let claimed = entry.size();
+fn stage(file: &Path, member: Member<'_>, path: &Path, left: &mut u64) -> Result<Entry, Error> {
+    let claimed = member.size;
     let mut out = Hashing::new(File::create(path).at(path)?);
-    io::copy(&mut entry.take(*left), &mut out).at(file)?;
+    io::copy(&mut member.content.take(*left), &mut out).at(file)?;
     out.flush().at(path)?;
     let (digest, size, _) = out.finish();
     if size < claimed {
@@ -162,15 +167,15 @@ fn stage<R: Read>(
     Ok(Entry::File { path: path.to_owned(), digest, size })
 }
 
-fn link<R: Read>(entry: &tar::Entry<'_, R>, file: &Path, folder: &str) -> Result<String, Error> {
-    let target = entry.link_name().at(file)?.ok_or_else(|| Error::document("link", "it has no target"))?;
+fn link(target: Option<Vec<u8>>, folder: &str) -> Result<String, Error> {
+    let target = target.ok_or_else(|| Error::document("link", "it has no target"))?;
     let target = text(&target)?;
     let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
     for part in target.split('/') {
         match part {
             "" | "." if !target.starts_with('/') => {}
             ".." if parts.pop().is_some() => {}
-            "" | "." | ".." => return Err(Error::Traversal(target)),
+            "" | "." | ".." => return Err(Error::Traversal(target.to_owned())),
             part => parts.push(part),
         }
     }
@@ -181,8 +186,8 @@ fn parent(name: &str) -> &str {
     name.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
-fn text(path: &Path) -> Result<String, Error> {
-    path.to_str().map(str::to_owned).ok_or_else(|| Error::document(path.display().to_string(), "not UTF-8"))
+fn text(name: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(name).map_err(|_| Error::document(String::from_utf8_lossy(name), "not UTF-8"))
 }
 
 /// The name without `./`; an error where it would lead out of the archive.

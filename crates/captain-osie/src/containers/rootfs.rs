@@ -49,7 +49,9 @@ impl Found<'_> {
     fn try_take(&mut self, file: LayerFile<'_>) -> Result<(), Error> {
         let (path, header) = (file.path.to_owned(), file.header);
         let wrong = |error: std::io::Error| Error::malformed(&path, error);
-        let number = |value: std::io::Result<u64>| value.map(|value| u32::try_from(value).unwrap_or(0));
+        let number = |value: std::io::Result<u64>| {
+            value.and_then(|value| u32::try_from(value).map_err(std::io::Error::other))
+        };
         let mut entry = Entry {
             uid: number(header.uid()).map_err(wrong)?,
             gid: number(header.gid()).map_err(wrong)?,
@@ -61,10 +63,11 @@ impl Found<'_> {
             (EntryType::Symlink, Some(target)) => entry.node = Node::Symlink(target),
             (EntryType::Link, Some(target)) => {
                 let target = target.trim_start_matches("./").trim_start_matches('/').to_owned();
+                self.nodes.remove(&path);
                 self.hard.insert(path, (target, entry));
                 return Ok(());
             }
-            (EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse, _) => {
+            (EntryType::Regular | EntryType::Continuous, _) => {
                 let span = self.pool.store(file.content).map_err(Error::io(&path))?;
                 entry.node = Node::File(Arc::new(Content::Pooled(span)));
             }
@@ -72,6 +75,8 @@ impl Found<'_> {
             // Devices are the machine's own: /dev is bound in.
             _ => return Ok(()),
         }
+        // As tar does: of two entries for one path the later one stays.
+        self.hard.remove(&path);
         self.nodes.insert(path, entry);
         Ok(())
     }

@@ -128,6 +128,56 @@ fn a_layer_that_leads_out_of_its_image_is_refused() {
 }
 
 #[test]
+fn what_is_written_through_an_absolute_link_stays_within_the_container() {
+    for target in ["/etc", "/../../etc", "/"] {
+        let lower = layer(&[("etc/", ""), (&format!("up>{target}"), "")]);
+        let (_, image) = put_in(&bench(&[lower, layer(&[("up/shadow", "evil")])])).unwrap();
+        let root = "usr/lib/captain/containers/scanner/rootfs";
+        assert!(image.tree.get("etc/shadow").is_none() && image.tree.get("shadow").is_none(), "{target}");
+        let inside = [format!("{root}/etc/shadow"), format!("{root}/shadow")];
+        assert_eq!(inside.iter().filter(|path| image.tree.file(path).is_some()).count(), 1, "{target}");
+    }
+}
+
+#[test]
+fn devices_are_left_out_and_owners_that_do_not_exist_are_refused() {
+    let special = |kind: tar::EntryType, uid: u64| {
+        let mut header = tar::Header::new_gnu();
+        header.set_path("special").unwrap();
+        header.set_entry_type(kind);
+        header.set_mode(0o4755);
+        header.set_size(0);
+        header.set_uid(uid);
+        header.set_gid(0);
+        header.set_mtime(0);
+        header.set_device_major(8).unwrap();
+        header.set_device_minor(0).unwrap();
+        header.set_cksum();
+        [&header.as_bytes()[..], &layer(&[("a", "x")])].concat()
+    };
+    for kind in [tar::EntryType::Block, tar::EntryType::Char] {
+        let (_, image) = put_in(&bench(&[special(kind, 0)])).unwrap();
+        let root = "usr/lib/captain/containers/scanner/rootfs";
+        assert!(image.tree.get(&format!("{root}/special")).is_none(), "{kind:?}");
+        assert!(image.tree.file(&format!("{root}/a")).is_some());
+    }
+    // Cut to 32 bits it would be root's.
+    let error = put_in(&bench(&[special(tar::EntryType::Regular, 1 << 32)])).err().unwrap().to_string();
+    assert!(error.contains("special"), "{error}");
+}
+
+#[test]
+fn of_two_entries_for_one_path_the_later_one_stays_as_tar_has_it() {
+    let file = |layers: &[(&str, &str)]| {
+        let (_, image) = put_in(&bench(&[layer(layers)])).unwrap();
+        image.text("usr/lib/captain/containers/scanner/rootfs/a").unwrap()
+    };
+    assert_eq!(file(&[("a", "one"), ("a", "two")]).as_deref(), Some("two"));
+    assert_eq!(file(&[("b", "linked"), ("a=>b", ""), ("a", "two")]).as_deref(), Some("two"));
+    assert_eq!(file(&[("b", "linked"), ("a", "one"), ("a=>b", "")]).as_deref(), Some("linked"));
+}
+
+#[test]
 fn hard_links_share_their_content() {
     let (_, image) = put_in(&bench(&[layer(&[("a", "text"), ("b=>a", "")])])).unwrap();
     let file =

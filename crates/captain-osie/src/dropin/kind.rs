@@ -97,7 +97,7 @@ impl fmt::Display for Kind {
 pub(super) fn check_kernel(path: &Path, name: &str, arch: Arch) -> Result<(), String> {
     let mut head = Vec::new();
     let file = File::open(path).map_err(|error| error.to_string())?;
-    let plain = unpack::decoder(file).map_err(|error| error.to_string())?;
+    let plain = captain_unpack::decoder(file).map_err(|error| error.to_string())?;
     plain.take(0x206).read_to_end(&mut head).map_err(|error| format!("{name} is damaged: {error}"))?;
     let found = if head.get(0x202..0x206) == Some(b"HdrS") {
         Arch::Amd64

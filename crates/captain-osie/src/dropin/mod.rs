@@ -1,6 +1,7 @@
 //! OSIEs of other makers: CaptainOS, Hook, classic OSIE, or one's own. Their artifacts are taken in, checked, and
 //! kept in the cache under the names that boot scripts ask for.
 
+mod download;
 mod kind;
 mod names;
 mod source;
@@ -10,7 +11,7 @@ use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use captain_debian::{Progress, Sha256};
+use captain_debian::{Fetcher, Progress, Sha256};
 use captain_model::{Arch, Artifact};
 use serde::{Deserialize, Serialize};
 
@@ -56,18 +57,25 @@ pub enum Origin {
     Url {
         /// `http://` or `https://`.
         url: String,
-        /// What the download must be.
-        sha256: Sha256,
+        /// What the download must be. Where nobody says so it is downloaded, and refused with what it is.
+        sha256: Option<Sha256>,
     },
 }
 
-/// Takes the OSIE at `origin` into `osies`, the folder with one folder for each OSIE.
+/// Takes the OSIE at `origin` into `osies`, the folder with one folder for each OSIE. Downloads lie in the cache of
+/// `fetcher` until they are taken in: what broke off goes on from there.
 ///
 /// # Errors
-/// The name cannot be one or is taken; a download that fails or is another file; a path or link that leads out of the
-/// source; no kernel or initramfs; two for one architecture; a kernel for another one than its name says; a sum that
-/// is not the one that the source tells.
-pub async fn add(name: &str, origin: &Origin, osies: &Path, progress: &dyn Progress) -> Result<Added, Error> {
+/// The name cannot be one or is taken; a download that fails, is another file, or that nobody vouches for; a path or
+/// link that leads out of the source; no kernel or initramfs; two for one architecture; a kernel for another one than
+/// its name says; a sum that is not the one that the source tells.
+pub async fn add(
+    name: &str,
+    origin: &Origin,
+    osies: &Path,
+    fetcher: &Fetcher,
+    progress: &dyn Progress,
+) -> Result<Added, Error> {
     check_name(name)?;
     let place = osies.join(name);
     if place.exists() {
@@ -76,17 +84,29 @@ pub async fn add(name: &str, origin: &Origin, osies: &Path, progress: &dyn Progr
             "there is an OSIE of this name: `captaind osie remove` it, or take another name",
         ));
     }
+    match origin {
+        Origin::Path(path) => take_in(name, path, &path.display().to_string(), osies, progress).await,
+        Origin::Url { url, sha256 } => {
+            let fetched = download::get(url, *sha256, fetcher, progress).await?;
+            let added = take_in(name, &fetched.path, url, osies, progress).await?;
+            fetcher.forget(&fetched)?;
+            Ok(added)
+        }
+    }
+}
+
+/// Puts what belongs to an OSIE of the folder or archive at `path` into `osies`, whole or not at all.
+async fn take_in(
+    name: &str,
+    path: &Path,
+    shown: &str,
+    osies: &Path,
+    progress: &dyn Progress,
+) -> Result<Added, Error> {
     fs::create_dir_all(osies).map_err(Error::io(osies))?;
     let stage = tempfile::Builder::new().prefix(".add-").tempdir_in(osies).map_err(Error::io(osies))?;
-    let (path, shown) = match origin {
-        Origin::Path(path) => (path.clone(), path.display().to_string()),
-        Origin::Url { url, sha256 } => {
-            let file = stage.path().join("download");
-            source::download(url, sha256, &file, progress).await?;
-            (file, url.clone())
-        }
-    };
-    let (name, folder) = (name.to_owned(), stage.path().join("osie"));
+    let (name, path, shown) = (name.to_owned(), path.to_owned(), shown.to_owned());
+    let (folder, place) = (stage.path().join("osie"), osies.join(&name));
     blocking(progress, move |progress| {
         let task = progress.begin(&format!("take in {shown}"), None);
         fs::create_dir(&folder).map_err(Error::io(&folder))?;

@@ -1,8 +1,11 @@
 //! OSIEs of every maker taken in, and sources that are refused.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
-use captain_debian::NoProgress;
+use captain_debian::{NoProgress, Tuning};
 
 use super::*;
 
@@ -69,8 +72,19 @@ impl Place {
         Origin::Path(path)
     }
 
+    /// What downloads go through: not patient.
+    fn fetcher(&self) -> Fetcher {
+        let quick = Duration::from_millis(1);
+        let tuning = Tuning { attempts: 2, backoff: quick, ..Tuning::default() };
+        Fetcher::new(self.root.path().join("cache/debian"), false, tuning).unwrap()
+    }
+
     async fn add(&self, origin: &Origin) -> Result<Added, Error> {
-        add("mine", origin, &self.osies(), &NoProgress).await
+        self.add_as("mine", origin).await
+    }
+
+    async fn add_as(&self, name: &str, origin: &Origin) -> Result<Added, Error> {
+        add(name, origin, &self.osies(), &self.fetcher(), &NoProgress).await
     }
 
     async fn refused(&self, origin: &Origin) -> String {
@@ -189,6 +203,10 @@ async fn a_link_out_of_the_folder_is_refused_and_one_within_it_is_followed() {
     std::os::unix::fs::symlink("../secret", folder.join("vmlinuz-x86_64")).unwrap();
     let error = place.refused(&origin).await;
     assert!(error.contains("vmlinuz-x86_64 is a link that leads out"), "{error}");
+    fs::remove_file(folder.join("vmlinuz-x86_64")).unwrap();
+    std::os::unix::fs::symlink("real", folder.join("vmlinuz-x86_64")).unwrap();
+    let error = place.refused(&origin).await;
+    assert!(error.contains("vmlinuz-x86_64 is not a file"), "{error}");
 }
 
 #[tokio::test]
@@ -196,7 +214,7 @@ async fn names_are_checked_and_taken_once() {
     let place = Place::new();
     let origin = place.archive(&pair(["vmlinuz-x86_64", "initramfs-x86_64"], CAPTAIN));
     for bad in ["", "..", "a/b", ".a"] {
-        assert!(add(bad, &origin, &place.osies(), &NoProgress).await.is_err(), "{bad}");
+        assert!(place.add_as(bad, &origin).await.is_err(), "{bad}");
     }
     place.add(&origin).await.unwrap();
     let error = place.add(&origin).await.unwrap_err().to_string();
@@ -234,42 +252,46 @@ async fn an_archive_that_unpacks_to_far_more_than_it_is_or_ends_early_is_refused
     assert!(error.contains("a damaged one"), "{error}");
 }
 
-/// Serves `body` to whoever asks.
-fn served(body: Vec<u8>) -> String {
-    served_with_length(body.len(), body)
-}
-
-/// Tells one length and ends after `body`.
-fn served_with_length(length: usize, body: Vec<u8>) -> String {
+/// Serves `body` to whoever asks, and counts how often.
+fn served(body: Vec<u8>) -> (String, Arc<AtomicUsize>) {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
+    let (address, asked) = (listener.local_addr().unwrap(), Arc::new(AtomicUsize::new(0)));
+    let counted = asked.clone();
     std::thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
+            counted.fetch_add(1, Ordering::SeqCst);
             let mut request = [0; 1024];
             let _ = stream.read(&mut request);
-            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n");
-            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
+            let (status, body) = if body.is_empty() { ("404 x", &[][..]) } else { ("200 OK", &body[..]) };
+            let head =
+                format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(body));
         }
     });
-    format!("http://{address}/hook.tar.gz")
+    (format!("http://{address}/hook.tar.gz"), asked)
 }
 
 #[tokio::test]
 async fn a_download_is_taken_only_where_it_is_the_file_that_was_meant() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let place = Place::new();
     let Origin::Path(path) = place.archive(&pair(["vmlinuz-x86_64", "initramfs-x86_64"], LINUXKIT)) else {
         panic!("an archive")
     };
     let bytes = fs::read(path).unwrap();
-    let (url, sha256) = (served(bytes.clone()), Sha256::of(&bytes));
-    let other = Origin::Url { url: url.clone(), sha256: Sha256::of(b"") };
-    let error = place.refused(&other).await;
-    assert!(error.contains(&format!("has SHA-256 {sha256}, not ")), "{error}");
-    let half = bytes[..bytes.len() / 2].to_vec();
-    let cut = Origin::Url { url: served_with_length(bytes.len(), half), sha256 };
-    let error = place.refused(&cut).await;
-    assert!(error.contains("the download failed: "), "{error}");
-    let mine = place.add(&Origin::Url { url: url.clone(), sha256 }).await.unwrap();
-    assert_eq!((mine.kind, mine.source), (Kind::Hook, url));
+    let ((url, asked), sha256) = (served(bytes.clone()), Sha256::of(&bytes));
+    let meant = |sha256| Origin::Url { url: url.clone(), sha256 };
+    let error = place.refused(&meant(Some(Sha256::of(b"")))).await;
+    assert!(error.contains(&format!("got SHA-256 {sha256}")) && error.contains("its publisher"), "{error}");
+    let gone = Origin::Url { url: served(Vec::new()).0, sha256: Some(sha256) };
+    assert!(place.refused(&gone).await.contains("404"));
+
+    let before = asked.load(Ordering::SeqCst);
+    let error = place.refused(&meant(None)).await;
+    assert!(error.contains(&format!("run the command again with --sha256 {sha256}")), "{error}");
+    let mine = place.add(&meant(Some(sha256))).await.unwrap();
+    assert_eq!((mine.kind, &mine.source), (Kind::Hook, &url));
+    assert_eq!(asked.load(Ordering::SeqCst), before + 1, "it was downloaded twice");
+    let sum = sha256.to_string();
+    let kept = place.root.path().join("cache/debian/by-sha256").join(&sum[..2]).join(&sum);
+    assert!(!kept.exists(), "the archive stays beside what was taken out of it");
 }

@@ -143,7 +143,7 @@ pub(crate) struct OsieAddArgs {
     pub(crate) name: String,
     /// Folder, archive (tar; also packed by gzip, zstd, xz), or URL of an archive
     pub(crate) source: String,
-    /// What the archive at a URL must be
+    /// What the archive at a URL must be; without it you are told what it is, and nothing is taken in
     #[arg(long, value_name = "SHA256", env = "CAPTAIND_SHA256")]
     pub(crate) sha256: Option<Sha256>,
     /// Print what was taken in as JSON

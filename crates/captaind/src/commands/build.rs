@@ -65,7 +65,11 @@ fn locked(planned: &Planned, locks: &Path) -> String {
     };
     let changes = planned.plan.lock.changes_since(was);
     if changes.is_empty() {
-        return format!("as locked in {} (--update takes newer packages)\n", locks.display());
+        return format!(
+            "as locked in {}, zstd level {} (--update takes newer packages, --level another level)\n",
+            locks.display(),
+            was.level
+        );
     }
     format!("{} is renewed:\n{changes}", locks.display())
 }

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use captain_lab::{LabError, LabOptions, STAND_IN_AGENT};
 use captain_model::{Arch, Cmdline, DhcpMode};
 use captain_oci::{Content, ImageFile, ImageSpec, Reference, Store};
+use captain_osie::{BuildOptions, OutputFormat};
 
-use crate::cli::{LabArgs, LabFirmware};
+use crate::cli::{LabArgs, LabFirmware, LabMedia};
 use crate::configuration::{self, Loaded};
 use crate::exit::Failure;
 use crate::{osies, paths, progress};
@@ -47,14 +48,27 @@ fn prepare(args: &LabArgs, loaded: &Loaded) -> Result<(), Failure> {
 async fn prepare_files(args: &LabArgs, loaded: &Loaded, cache: &Path) -> Result<(), Failure> {
     let progress = progress::for_stderr();
     osies::loaders(loaded, cache, progress.as_ref()).await?;
+    let formats = formats(args);
     for arch in archs(args) {
+        let options = BuildOptions { formats: formats.clone(), ..BuildOptions::new(arch, cache) };
+        let whole = |folder: &Path| {
+            osies::is_built(folder, arch) && captain_osie::formats_in(folder, arch).is_superset(&formats)
+        };
         match &args.osie {
-            Some(folder) if osies::is_built(folder, arch) => {}
-            Some(folder) => return Err(no_osie(folder, arch)),
-            None => osies::build_missing(loaded, cache, arch, progress.as_ref()).await?,
+            Some(folder) if whole(folder) => {}
+            Some(folder) => return Err(no_osie(folder, arch, !formats.is_empty())),
+            None => osies::build_missing(loaded, &options, progress.as_ref()).await?,
         }
     }
     Ok(())
+}
+
+/// What the machines boot beside kernel and initramfs.
+fn formats(args: &LabArgs) -> BTreeSet<OutputFormat> {
+    match args.media {
+        LabMedia::Network => BTreeSet::new(),
+        LabMedia::Cd | LabMedia::Usb => BTreeSet::from([OutputFormat::Iso]),
+    }
 }
 
 /// The architectures of the lab's machines.
@@ -62,11 +76,13 @@ fn archs(args: &LabArgs) -> BTreeSet<Arch> {
     firmware(args).into_iter().map(captain_lab::LabFirmware::arch).collect()
 }
 
-fn no_osie(folder: &Path, arch: Arch) -> Failure {
+fn no_osie(folder: &Path, arch: Arch, iso: bool) -> Failure {
     let (folder, linux) = (folder.display(), arch.linux());
+    let (file, format) =
+        if iso { (format!(", or no osie-{linux}.iso"), " --format iso") } else { (String::new(), "") };
     Failure::usage(format!(
-        "{folder} holds no vmlinuz-{linux} and initramfs-{linux}: make them with `captaind build --arch {arch} -o \
-         {folder}`"
+        "{folder} holds no vmlinuz-{linux} and initramfs-{linux}{file}: make them with `captaind build --arch \
+         {arch}{format} -o {folder}`"
     ))
 }
 
@@ -143,6 +159,11 @@ fn options(args: &LabArgs, loaded: &Loaded) -> Result<LabOptions, Failure> {
         std::path::absolute(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })?;
     options.machines = usize::from(args.machines);
     options.firmware = firmware(args);
+    options.media = match args.media {
+        LabMedia::Network => captain_lab::Media::Network,
+        LabMedia::Cd => captain_lab::Media::Cd,
+        LabMedia::Usb => captain_lab::Media::Usb,
+    };
     options.until = args.until;
     options.timeout = args.timeout;
     options.mode = DhcpMode::from(args.mode);

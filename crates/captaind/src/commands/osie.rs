@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use captain_debian::{Fetcher, Tuning};
 use captain_model::Arch;
 use captain_osie::dropin::{self, Added, Origin};
 
@@ -28,11 +29,8 @@ fn folder(config: &crate::cli::ConfigArgs, cache: &crate::cli::CacheArgs) -> Pat
 }
 
 async fn add(args: &OsieAddArgs) -> Result<(), Failure> {
-    let origin = match (&args.sha256, args.source.contains("://")) {
-        (Some(sha256), true) => Origin::Url { url: args.source.clone(), sha256: *sha256 },
-        (None, true) => {
-            return Err(Failure::usage("a URL needs --sha256: whoever serves it could serve anything"));
-        }
+    let origin = match (args.sha256, args.source.contains("://")) {
+        (sha256, true) => Origin::Url { url: args.source.clone(), sha256 },
         (Some(_), false) => {
             return Err(Failure::usage("--sha256 is for URLs; an archive here is taken as it is"));
         }
@@ -48,7 +46,10 @@ async fn add(args: &OsieAddArgs) -> Result<(), Failure> {
     }
     let osies = folder(&args.config, &args.cache);
     let progress = progress::for_stderr();
-    let added = dropin::add(&args.name, &origin, &osies, progress.as_ref()).await.map_err(osies::failure)?;
+    let fetcher = Fetcher::new(osies.with_file_name("debian"), false, Tuning::default());
+    let fetcher = fetcher.map_err(Failure::failed)?;
+    let added = dropin::add(&args.name, &origin, &osies, &fetcher, progress.as_ref()).await;
+    let added = added.map_err(osies::failure)?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&added).map_err(Failure::failed)?);
         return Ok(());
