@@ -2,13 +2,18 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use captain_model::{BootStage, DhcpMode, Firmware, Mac};
+use captain_model::{DhcpMode, Firmware, Mac};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod api;
+mod image;
+mod lab;
 mod osie;
 
+pub(crate) use api::{ApiArgs, EventsArgs, LogsArgs};
+pub(crate) use image::{ImageCommand, ImageImportArgs, ImageListArgs};
+pub(crate) use lab::{LabArgs, LabFirmware, LabMedia};
 pub(crate) use osie::{
     BuildArgs, BuilderName, CleanArgs, OsieAddArgs, OsieCommand, OsieListArgs, OsieRemoveArgs, PlanArgs,
     RecipeArgs, ShellArgs, SummaryArgs, WhichArgs,
@@ -35,7 +40,7 @@ pub(crate) enum Command {
     #[command(after_help = osie::BUILD_EXAMPLE)]
     Build(BuildArgs),
     /// What is in a built OSIE, and why: packages, sizes, units, kernel modules
-    #[command(after_help = "Example: captaind summary --json | jq '.manifest.packages[].why'")]
+    #[command(after_help = "Example: captaind summary --json | jq '.[].manifest.packages[].why'")]
     Summary(SummaryArgs),
     /// Open a shell in an OSIE's root, without root rights; it leaves nothing behind
     #[command(after_help = osie::SHELL_EXAMPLE)]
@@ -50,7 +55,7 @@ pub(crate) enum Command {
     #[command(after_help = osie::PLAN_EXAMPLE)]
     Plan(PlanArgs),
     /// Boot virtual machines with real firmware in a private network on this box
-    #[command(after_help = LAB_EXAMPLE)]
+    #[command(after_help = lab::EXAMPLE)]
     Lab(LabArgs),
     /// Validate the configuration: every fault with its line
     #[command(after_help = "Example: captaind check -c captaind.toml")]
@@ -90,16 +95,6 @@ Examples:
   captaind serve -i eth1 --mode dynamic        give out addresses on eth1
   captaind serve -i eth1 --mode auto-proxy     beside the network's own DHCP server";
 
-const LAB_EXAMPLE: &str = "\
-Examples:
-  captaind lab                                 one BIOS machine, from power-on to the agent
-  captaind lab --machines 2 --firmware bios --firmware uefi --firmware uefi-http --json
-  captaind lab --agent-image tink-agent.tar    with a real agent image (docker save)
-  captaind lab --media cd --firmware bios,uefi from the ISO that captaind has for each machine
-
-The machines' MACs are 52:54:00:00:00:01, :02, ... in the order of --firmware, --machines of each: [[machine]]
-tables of captaind.toml apply to them. The network, 192.168.50.0/24, is the lab's own; captaind is 192.168.50.1.";
-
 const EXPLAIN_EXAMPLE: &str = "\
 Examples:
   captaind explain 52:54:00:00:00:01 --firmware uefi --stage cmdline
@@ -122,10 +117,19 @@ pub(crate) struct CacheArgs {
     pub(crate) cache_dir: Option<PathBuf>,
 }
 
+/// Which configuration, and where files are kept: what nearly every command is told.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SiteArgs {
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    #[command(flatten)]
+    pub(crate) cache: CacheArgs,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) site: SiteArgs,
     /// Interface to serve on; may be repeated [default: the one with the default route]
     #[arg(short, long, value_name = "IFACE", env = "CAPTAIND_INTERFACE", value_delimiter = ',')]
     pub(crate) interface: Vec<String>,
@@ -135,8 +139,6 @@ pub(crate) struct ServeArgs {
     /// Leases and history [default: /var/lib/captaind, or ~/.local/state/captaind]
     #[arg(long, value_name = "DIR", env = "CAPTAIND_STATE_DIR")]
     pub(crate) state_dir: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
     /// Log lines as JSON
     #[arg(long, env = "CAPTAIND_JSON")]
     pub(crate) json: bool,
@@ -146,67 +148,9 @@ pub(crate) struct ServeArgs {
 }
 
 #[derive(Args, Debug)]
-pub(crate) struct LabArgs {
-    #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    /// Machines of each firmware
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
-    pub(crate) machines: u8,
-    /// Firmware of the machines; may be repeated [default: bios]
-    #[arg(long, value_enum, value_delimiter = ',')]
-    pub(crate) firmware: Vec<LabFirmware>,
-    /// What the machines boot from
-    #[arg(long, value_enum, default_value = "network")]
-    pub(crate) media: LabMedia,
-    /// The stage that every machine has to reach
-    #[arg(long, value_name = "STAGE", default_value = "agent")]
-    pub(crate) until: BootStage,
-    /// How long the whole lab may take
-    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
-    pub(crate) timeout: Duration,
-    /// Print the result as one JSON document
-    #[arg(long)]
-    pub(crate) json: bool,
-    /// More kernel arguments for every machine
-    #[arg(long, value_name = "ARGUMENTS")]
-    pub(crate) append: Option<String>,
-    /// DHCP mode; the proxy modes run dnsmasq as the network's DHCP server
-    #[arg(long, value_enum, default_value = "dynamic")]
-    pub(crate) mode: ModeName,
-    /// Folder with vmlinuz-<arch> and initramfs-<arch> [default: the default OSIE, built where there is none]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) osie: Option<PathBuf>,
-    /// Image archive of a real agent (docker save, OCI layout) [default: a stand-in that reports back]
-    #[arg(long, value_name = "FILE")]
-    pub(crate) agent_image: Option<PathBuf>,
-    /// Run the daemon without its registry, to see what a machine says that cannot pull its agent
-    #[arg(long)]
-    pub(crate) no_registry: bool,
-    /// Memory of each machine, MiB
-    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(512..))]
-    pub(crate) memory: Option<u32>,
-    /// Machines that boot at the same time [default: one for each CPU, at least 2]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) parallel: Option<u16>,
-    /// Write every frame on the lab's network to a capture file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) pcap: Option<PathBuf>,
-    /// Keep the run's folder (consoles, configuration, state) also when all went well
-    #[arg(long)]
-    pub(crate) keep: bool,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
-    /// The files are there: enter the private network (captaind starts itself with this)
-    #[arg(long, hide = true)]
-    pub(crate) prepared: bool,
-}
-
-#[derive(Args, Debug)]
 pub(crate) struct CheckArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
+    pub(crate) site: SiteArgs,
     /// Print the faults as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -215,9 +159,7 @@ pub(crate) struct CheckArgs {
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
+    pub(crate) site: SiteArgs,
     /// The machine's MAC address, in any spelling; with --pcap, only its packets
     #[arg(required_unless_present = "pcap")]
     pub(crate) mac: Option<Mac>,
@@ -239,75 +181,6 @@ pub(crate) struct ExplainArgs {
     /// Print it as JSON
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ImageCommand {
-    /// Import an image archive: docker save (also gzipped), or an OCI layout (folder or tar)
-    #[command(
-        after_help = "Example: docker save tink-agent:latest -o agent.tar && captaind image import agent.tar"
-    )]
-    Import(ImageImportArgs),
-    /// List the images that the registry serves
-    #[command(after_help = "Example: captaind image list --json")]
-    List(ImageListArgs),
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ImageImportArgs {
-    #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
-    /// The archive or folder
-    pub(crate) file: PathBuf,
-    /// Serve it under this name:tag, instead of the archive's own
-    #[arg(long, value_name = "NAME:TAG")]
-    pub(crate) name: Option<String>,
-    /// Print what was imported as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct ImageListArgs {
-    #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
-    /// Print the list as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Which running daemon.
-#[derive(Args, Debug)]
-pub(crate) struct ApiArgs {
-    #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    /// Base URL of the daemon's HTTP server [default: this box, at the configuration's http_port]
-    #[arg(long, value_name = "URL", env = "CAPTAIND_SERVER")]
-    pub(crate) server: Option<String>,
-    /// Print the daemon's answer as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct EventsArgs {
-    #[command(flatten)]
-    pub(crate) api: ApiArgs,
-    /// Stay, and print also what happens from now on
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-}
-
-#[derive(Args, Debug)]
-pub(crate) struct LogsArgs {
-    #[command(flatten)]
-    pub(crate) api: ApiArgs,
-    /// The machine's MAC address [default: all machines]
-    pub(crate) mac: Option<Mac>,
 }
 
 /// [`DhcpMode`] on the command line.
@@ -334,30 +207,6 @@ impl From<ModeName> for DhcpMode {
     }
 }
 
-/// Firmware of a lab machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LabFirmware {
-    /// SeaBIOS with an iPXE option ROM
-    Bios,
-    /// OVMF, booting by PXE
-    Uefi,
-    /// OVMF, booting by HTTP
-    UefiHttp,
-    /// An arm64 machine: AAVMF, booting by PXE
-    Arm64,
-}
-
-/// What lab machines boot from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LabMedia {
-    /// Their network card
-    Network,
-    /// A CD: the ISO that captaind has for each, as virtual media of a management controller
-    Cd,
-    /// That ISO on a USB stick
-    Usb,
-}
-
 /// What `explain` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ExplainStage {
@@ -369,10 +218,6 @@ pub(crate) enum ExplainStage {
     Cmdline,
     /// All of them
     All,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}: write a time such as 90s or 10m"))
 }
 
 #[cfg(test)]

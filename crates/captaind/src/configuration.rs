@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use captain_boot::Templates;
 use captain_config::{Config, Fault, Faults, PasswordFiles};
 
-use crate::cli::{CacheArgs, ConfigArgs};
+use crate::cli::{CacheArgs, ConfigArgs, SiteArgs};
 use crate::exit::Failure;
 use crate::paths;
 use crate::scripts;
@@ -45,26 +45,22 @@ pub(crate) fn find(args: &ConfigArgs) -> Option<PathBuf> {
 ///
 /// # Errors
 /// All faults of the file at once.
-pub(crate) fn load(args: &ConfigArgs, cache: &CacheArgs) -> Result<Loaded, Failure> {
-    read(args, cache).map_err(Failure::usage)
+pub(crate) fn load(site: &SiteArgs) -> Result<Loaded, Failure> {
+    read(site).map_err(Failure::usage)
 }
 
 /// As [`load`], with the faults as they are.
-pub(crate) fn read(args: &ConfigArgs, cache: &CacheArgs) -> Result<Loaded, Faults> {
-    read_again(args, cache, &PasswordFiles::default())
+pub(crate) fn read(site: &SiteArgs) -> Result<Loaded, Faults> {
+    read_again(site, &PasswordFiles::default())
 }
 
 /// As [`read`], with password files that need be readable the first time only.
-pub(crate) fn read_again(
-    args: &ConfigArgs,
-    cache: &CacheArgs,
-    passwords: &PasswordFiles,
-) -> Result<Loaded, Faults> {
+pub(crate) fn read_again(site: &SiteArgs, passwords: &PasswordFiles) -> Result<Loaded, Faults> {
     let added = |name: &str, configured: Option<&Path>| {
-        let cache = cache_dir(cache, configured);
+        let cache = cache_dir(&site.cache, configured);
         captain_osie::dropin::added(&cache.join("osie"), name).is_some()
     };
-    match find(args) {
+    match find(&site.config) {
         Some(path) => {
             let config = captain_config::load_beside(&path, &added, passwords)?;
             let templates = scripts::load(&path, &config)?;

@@ -7,7 +7,7 @@ use captain_model::Arch;
 use captain_osie::OutputFormat;
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{CacheArgs, ConfigArgs};
+use super::SiteArgs;
 
 pub(super) const BUILD_EXAMPLE: &str = "\
 Examples:
@@ -26,7 +26,7 @@ pub(super) const PLAN_EXAMPLE: &str = "Example: captaind plan --json | jq -r '.[
 #[derive(Args, Clone, Debug)]
 pub(crate) struct RecipeArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
+    pub(crate) site: SiteArgs,
     /// CPU architecture; may be repeated [default: amd64]
     #[arg(long, env = "CAPTAIND_ARCH", value_delimiter = ',')]
     pub(crate) arch: Vec<Arch>,
@@ -66,8 +66,6 @@ pub(crate) struct RecipeArgs {
     /// More kernel arguments in a UKI, after those of the profile
     #[arg(long, value_name = "ARGUMENTS", env = "CAPTAIND_CMDLINE")]
     pub(crate) cmdline: Option<String>,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
 }
 
 /// Where kernels are compiled.
@@ -136,9 +134,7 @@ Then, in captaind.toml: [profile.default] osie = \"hook\". The kernel arguments 
 #[derive(Args, Debug)]
 pub(crate) struct OsieAddArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
+    pub(crate) site: SiteArgs,
     /// What profiles call it
     pub(crate) name: String,
     /// Folder, archive (tar; also packed by gzip, zstd, xz), or URL of an archive
@@ -154,9 +150,7 @@ pub(crate) struct OsieAddArgs {
 #[derive(Args, Debug)]
 pub(crate) struct OsieListArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
+    pub(crate) site: SiteArgs,
     /// Print the list as JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -165,9 +159,7 @@ pub(crate) struct OsieListArgs {
 #[derive(Args, Debug)]
 pub(crate) struct OsieRemoveArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
+    pub(crate) site: SiteArgs,
     /// Its name
     pub(crate) name: String,
 }
@@ -176,9 +168,7 @@ pub(crate) struct OsieRemoveArgs {
 #[derive(Args, Debug)]
 pub(crate) struct WhichArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
+    pub(crate) site: SiteArgs,
     /// Name of an OSIE in the cache, or a folder with one (written with a `/`)
     #[arg(long, value_name = "NAME|DIR", env = "CAPTAIND_OSIE", default_value = "default")]
     pub(crate) osie: String,
@@ -220,9 +210,7 @@ Leases and history (the state folder), locks beside a configuration, and images 
 #[derive(Args, Debug)]
 pub(crate) struct CleanArgs {
     #[command(flatten)]
-    pub(crate) config: ConfigArgs,
-    #[command(flatten)]
-    pub(crate) cache: CacheArgs,
+    pub(crate) site: SiteArgs,
     /// The state folder, should it lie in the cache: it stays
     #[arg(long, value_name = "DIR", env = "CAPTAIND_STATE_DIR")]
     pub(crate) state_dir: Option<PathBuf>,

@@ -7,7 +7,7 @@ use captain_config::ServerConfig;
 use futures_util::StreamExt;
 use serde_json::Value;
 
-use crate::cli::{ApiArgs, CacheArgs, EventsArgs, LogsArgs};
+use crate::cli::{ApiArgs, CacheArgs, EventsArgs, LogsArgs, SiteArgs};
 use crate::configuration;
 use crate::exit::Failure;
 
@@ -31,8 +31,8 @@ async fn get(api: &ApiArgs, path: &str) -> Result<Value, Failure> {
 /// The daemon's URL: as named, else on this box at the port of the configuration.
 fn base(api: &ApiArgs) -> String {
     let configured = || {
-        let port = configuration::read(&api.config, &CacheArgs::default())
-            .map(|loaded| loaded.config.server.http_port);
+        let site = SiteArgs { config: api.config.clone(), cache: CacheArgs::default() };
+        let port = configuration::read(&site).map(|loaded| loaded.config.server.http_port);
         format!("http://127.0.0.1:{}", port.unwrap_or_else(|_| ServerConfig::default().http_port))
     };
     api.server.as_ref().map_or_else(configured, |server| server.trim_end_matches('/').to_owned())

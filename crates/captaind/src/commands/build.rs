@@ -13,11 +13,12 @@ use crate::osies::{Planned, Wish};
 use crate::{kernels, osies, paths, progress};
 
 pub(crate) async fn build(args: &BuildArgs) -> Result<(), Failure> {
-    let loaded = configuration::load(&args.recipe.config, &args.recipe.cache)?;
-    let cache = loaded.cache_dir(&args.recipe.cache);
+    let loaded = configuration::load(&args.recipe.site)?;
+    let cache = loaded.cache_dir(&args.recipe.site.cache);
     let progress = progress::for_stderr();
     if let Some(file) = &args.from_bundle {
-        return from_bundle(args, file, &cache, progress.as_ref()).await;
+        let cmdline = cmdline(&loaded, &args.recipe)?;
+        return from_bundle(args, file, (&cache, cmdline), progress.as_ref()).await;
     }
     let wanted = wanted(&loaded, &args.recipe)?;
     let wishes = wishes(&loaded, &wanted, &args.recipe, args.update);
@@ -88,11 +89,12 @@ async fn bundle(wishes: &[Wish<'_>], file: &Path, progress: &dyn Progress) -> Re
     Ok(())
 }
 
-/// Builds what a bundle holds: its recipe, its lock, its inputs, and no network.
+/// Builds what a bundle holds: its recipe, its lock, its inputs, and no network. What a UKI starts its kernel with is
+/// none of those: it is said here, as in any other build.
 async fn from_bundle(
     args: &BuildArgs,
     file: &Path,
-    cache: &Path,
+    (cache, cmdline): (&Path, Cmdline),
     progress: &dyn Progress,
 ) -> Result<(), Failure> {
     let unbundled = captain_osie::unbundle(file, cache, progress).await.map_err(osies::failure)?;
@@ -106,7 +108,7 @@ async fn from_bundle(
         overlay_dir: Some(unbundled.overlay_dir),
         kernel_dir: unbundled.kernel_dir,
         formats: args.recipe.format.iter().copied().collect(),
-        cmdline: with_arguments(Cmdline::new(), &args.recipe)?,
+        cmdline,
         ..BuildOptions::new(lock.arch, cache)
     };
     let kernel = kernels::settings(&args.recipe);
@@ -116,7 +118,7 @@ async fn from_bundle(
 }
 
 pub(crate) async fn plan(args: &PlanArgs) -> Result<(), Failure> {
-    let loaded = configuration::load(&args.recipe.config, &args.recipe.cache)?;
+    let loaded = configuration::load(&args.recipe.site)?;
     let progress = progress::for_stderr();
     let wanted = wanted(&loaded, &args.recipe)?;
     let mut plans = Vec::new();
@@ -162,15 +164,15 @@ struct Wanted {
 }
 
 fn wanted(loaded: &Loaded, args: &RecipeArgs) -> Result<Wanted, Failure> {
-    let (mut recipe, cmdline) = match loaded.config.inventory.profile(&args.profile) {
-        Some(profile) => (recipe_of(loaded, profile)?.clone(), profile.cmdline.clone()),
+    let mut recipe = match loaded.config.inventory.profile(&args.profile) {
+        Some(profile) => recipe_of(loaded, profile)?.clone(),
         // `--profile slim` without a profile of that name means the recipe.
-        None => (recipe_called(loaded, &args.profile)?.clone(), Cmdline::new()),
+        None => recipe_called(loaded, &args.profile)?.clone(),
     };
     if let Some(kernel) = &args.kernel {
         recipe.kernel = kernel_source(kernel)?;
     }
-    Ok(Wanted { recipe, cmdline: with_arguments(cmdline, args)? })
+    Ok(Wanted { recipe, cmdline: cmdline(loaded, args)? })
 }
 
 fn kernel_source(text: &str) -> Result<KernelSource, Failure> {
@@ -209,7 +211,7 @@ fn recipe_of<'a>(loaded: &'a Loaded, profile: &Profile) -> Result<&'a Recipe, Fa
 /// One for each architecture.
 fn wishes<'a>(loaded: &Loaded, wanted: &'a Wanted, args: &RecipeArgs, update: bool) -> Vec<Wish<'a>> {
     let recipe = &wanted.recipe;
-    let cache = loaded.cache_dir(&args.cache);
+    let cache = loaded.cache_dir(&args.site.cache);
     let locks = osies::lock_file(loaded.path.as_deref(), &cache, &recipe.name);
     let mut archs = if args.arch.is_empty() { vec![Arch::Amd64] } else { args.arch.clone() };
     archs.sort_unstable();
@@ -228,8 +230,10 @@ fn wishes<'a>(loaded: &Loaded, wanted: &'a Wanted, args: &RecipeArgs, update: bo
     archs.into_iter().map(wish).collect()
 }
 
-/// The line with the arguments of `--cmdline` after it.
-fn with_arguments(mut line: Cmdline, args: &RecipeArgs) -> Result<Cmdline, Failure> {
+/// The kernel arguments of the profile, if there is one, with those of `--cmdline` after them.
+fn cmdline(loaded: &Loaded, args: &RecipeArgs) -> Result<Cmdline, Failure> {
+    let profile = loaded.config.inventory.profile(&args.profile);
+    let mut line = profile.map_or_else(Cmdline::new, |profile| profile.cmdline.clone());
     line.extend(&Cmdline::parse_line(args.cmdline.as_deref().unwrap_or("")).map_err(Failure::usage)?);
     Ok(line)
 }

@@ -12,7 +12,7 @@ use crate::configuration::{fault_json, read};
 use crate::exit::Failure;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
-    let checked = read(&args.config, &args.cache).and_then(|loaded| match &loaded.path {
+    let checked = read(&args.site).and_then(|loaded| match &loaded.path {
         Some(path) => command_lines(path, &loaded.config).map(|()| loaded),
         None => Ok(loaded),
     });

@@ -7,8 +7,8 @@ use crate::exit::Failure;
 use crate::{configuration, osies, paths};
 
 pub(crate) fn run(args: &CleanArgs) -> Result<(), Failure> {
-    let loaded = configuration::load(&args.config, &args.cache)?;
-    let cache = loaded.cache_dir(&args.cache);
+    let loaded = configuration::load(&args.site)?;
+    let cache = loaded.cache_dir(&args.site.cache);
     let state = args.state_dir.clone().or_else(|| loaded.config.server.state_dir.clone());
     let state = std::path::absolute(state.unwrap_or_else(paths::default_state))?;
     let beside = loaded.path.map(|path| path.with_extension("lock"));

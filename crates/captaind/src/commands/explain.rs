@@ -32,7 +32,7 @@ struct Answer {
 }
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<(), Failure> {
-    let loaded = configuration::load(&args.config, &args.cache)?;
+    let loaded = configuration::load(&args.site)?;
     let place = Place::of(&loaded.config);
     match (&args.pcap, args.mac) {
         (Some(file), only) => capture::run(args, &loaded.config, &place, file, only),

@@ -2,7 +2,7 @@
 
 use captain_oci::{Digest, Reference, Store};
 
-use crate::cli::{CacheArgs, ConfigArgs, ImageCommand, ImageImportArgs, ImageListArgs};
+use crate::cli::{ImageCommand, ImageImportArgs, ImageListArgs, SiteArgs};
 use crate::configuration;
 use crate::exit::Failure;
 use crate::paths;
@@ -14,19 +14,19 @@ pub(crate) fn run(command: &ImageCommand) -> Result<(), Failure> {
     }
 }
 
-fn open(config: &ConfigArgs, cache: &CacheArgs) -> Result<Store, Failure> {
-    let folder = paths::images(&configuration::load(config, cache)?.cache_dir(cache));
+fn open(site: &SiteArgs) -> Result<Store, Failure> {
+    let folder = paths::images(&configuration::load(site)?.cache_dir(&site.cache));
     Store::open(&folder).map_err(Failure::failed)
 }
 
 fn import(args: &ImageImportArgs) -> Result<(), Failure> {
-    let store = open(&args.config, &args.cache)?;
+    let store = open(&args.site)?;
     let imported = store.import(&args.file, args.name.as_deref()).map_err(Failure::failed)?;
     print(imported.iter().map(|image| (&image.reference, &image.digest)), args.json)
 }
 
 fn list(args: &ImageListArgs) -> Result<(), Failure> {
-    let images = open(&args.config, &args.cache)?.images().map_err(Failure::failed)?;
+    let images = open(&args.site)?.images().map_err(Failure::failed)?;
     print(images.iter().map(|image| (&image.reference, &image.digest)), args.json)
 }
 

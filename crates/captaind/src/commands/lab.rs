@@ -21,7 +21,7 @@ pub(crate) fn run(args: &LabArgs) -> Result<(), Failure> {
     if args.prepared {
         return inside(args);
     }
-    let loaded = configuration::load(&args.config, &args.cache)?;
+    let loaded = configuration::load(&args.site)?;
     prepare(args, &loaded)?;
     let error = std::process::Command::new(std::env::current_exe()?)
         .args(std::env::args_os().skip(1))
@@ -37,7 +37,7 @@ fn lab_cache(cache: &Path) -> PathBuf {
 }
 
 fn prepare(args: &LabArgs, loaded: &Loaded) -> Result<(), Failure> {
-    let cache = loaded.cache_dir(&args.cache);
+    let cache = loaded.cache_dir(&args.site.cache);
     crate::runtime()?.block_on(prepare_files(args, loaded, &cache))?;
     let lab = lab_cache(&cache);
     share(&lab, &cache, "osie")?;
@@ -132,7 +132,7 @@ fn stand_in() -> ImageSpec {
 
 /// In the fresh process: enter the namespace, then run.
 fn inside(args: &LabArgs) -> Result<(), Failure> {
-    let loaded = configuration::load(&args.config, &args.cache)?;
+    let loaded = configuration::load(&args.site)?;
     let options = options(args, &loaded)?;
     captain_lab::enter_namespace().map_err(failure)?;
     let report = crate::runtime()?.block_on(captain_lab::run(options)).map_err(failure)?;
@@ -151,7 +151,7 @@ fn failure(error: LabError) -> Failure {
 }
 
 fn options(args: &LabArgs, loaded: &Loaded) -> Result<LabOptions, Failure> {
-    let cache = lab_cache(&loaded.cache_dir(&args.cache));
+    let cache = lab_cache(&loaded.cache_dir(&args.site.cache));
     let mut options = LabOptions::new(std::env::current_exe()?, std::path::absolute(cache)?);
     options.config = configuration::table(loaded.path.as_deref())?;
     let folder = loaded.path.as_deref().and_then(Path::parent).unwrap_or(Path::new(""));

@@ -6,7 +6,7 @@ use captain_debian::{Fetcher, Tuning};
 use captain_model::Arch;
 use captain_osie::dropin::{self, Added, Origin};
 
-use crate::cli::{OsieAddArgs, OsieCommand, OsieListArgs, OsieRemoveArgs};
+use crate::cli::{OsieAddArgs, OsieCommand, OsieListArgs, OsieRemoveArgs, SiteArgs};
 use crate::configuration;
 use crate::exit::Failure;
 use crate::{osies, progress};
@@ -21,8 +21,8 @@ pub(crate) async fn run(command: &OsieCommand) -> Result<(), Failure> {
 
 /// Where OSIEs lie. The configuration may name the one that is only about to be added: its other faults are for
 /// `captaind check`.
-fn folder(config: &crate::cli::ConfigArgs, cache: &crate::cli::CacheArgs) -> PathBuf {
-    let loaded = configuration::read(config, cache).ok();
+fn folder(site: &SiteArgs) -> PathBuf {
+    let (loaded, cache) = (configuration::read(site).ok(), &site.cache);
     loaded
         .map_or_else(|| configuration::cache_dir(cache, None), |loaded| loaded.cache_dir(cache))
         .join("osie")
@@ -36,7 +36,7 @@ async fn add(args: &OsieAddArgs) -> Result<(), Failure> {
         }
         (None, false) => Origin::Path(args.source.clone().into()),
     };
-    let loaded = configuration::read(&args.config, &args.cache).ok();
+    let loaded = configuration::read(&args.site).ok();
     let recipes = loaded.map(|loaded| loaded.config.recipes).unwrap_or_default();
     if recipes.contains_key(&args.name) || args.name == "default" {
         return Err(Failure::usage(format!(
@@ -44,7 +44,7 @@ async fn add(args: &OsieAddArgs) -> Result<(), Failure> {
             args.name
         )));
     }
-    let osies = folder(&args.config, &args.cache);
+    let osies = folder(&args.site);
     let progress = progress::for_stderr();
     let fetcher = Fetcher::new(osies.with_file_name("debian"), false, Tuning::default());
     let fetcher = fetcher.map_err(Failure::failed)?;
@@ -104,7 +104,7 @@ fn row(osies: &Path, name: &str) -> Option<Row> {
 }
 
 fn list(args: &OsieListArgs) -> Result<(), Failure> {
-    let rows = rows(&folder(&args.config, &args.cache));
+    let rows = rows(&folder(&args.site));
     if args.json {
         println!("{}", serde_json::to_string_pretty(&rows).map_err(Failure::failed)?);
         return Ok(());
@@ -127,14 +127,14 @@ fn list(args: &OsieListArgs) -> Result<(), Failure> {
 }
 
 fn remove(args: &OsieRemoveArgs) -> Result<(), Failure> {
-    let osies = folder(&args.config, &args.cache);
+    let osies = folder(&args.site);
     if row(&osies, &args.name).is_none() || args.name.contains('/') {
         return Err(Failure::usage(format!(
             "there is no OSIE `{}`: `captaind osie list` names them",
             args.name
         )));
     }
-    let loaded = configuration::read(&args.config, &args.cache).ok();
+    let loaded = configuration::read(&args.site).ok();
     let boots = |profile: &&captain_model::Profile| profile.osie == args.name;
     let added = dropin::added(&osies, &args.name).is_some();
     if added

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
 use crate::appliance::{self, Folders};
-use crate::cli::{CacheArgs, ConfigArgs, ServeArgs};
+use crate::cli::{CacheArgs, ServeArgs, SiteArgs};
 use crate::configuration::{self, Loaded};
 use crate::exit::Failure;
 use crate::interfaces::Interface;
@@ -20,13 +20,14 @@ use crate::{agent, paths};
 /// Binds and gives up root while this process still has one thread, so that no other keeps a capability.
 pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let passwords = PasswordFiles::default();
-    let loaded = configuration::read_again(&args.config, &args.cache, &passwords).map_err(Failure::usage)?;
+    let loaded = configuration::read_again(&args.site, &passwords).map_err(Failure::usage)?;
     let folders = folders(args, &loaded);
     let interfaces = interfaces(args, &loaded)?;
     let bound = bind(args, &loaded, &interfaces, &folders)?;
     give_up_root(&loaded, &folders)?;
-    let (config, handle) = (args.config.clone(), bound.handle());
-    let reload = Reload { config, passwords, interfaces, cache: folders.cache, handle };
+    let cache = CacheArgs { cache_dir: Some(folders.cache.clone()) };
+    let site = SiteArgs { config: args.site.config.clone(), cache };
+    let reload = Reload { site, passwords, interfaces, cache: folders.cache, handle: bound.handle() };
     crate::runtime()?.block_on(serve(args, loaded, reload, bound))
 }
 
@@ -78,7 +79,7 @@ fn tell_what_no_agent_has(inventory: &Inventory) {
 
 fn folders(args: &ServeArgs, loaded: &Loaded) -> Folders {
     let state = args.state_dir.clone().or_else(|| loaded.config.server.state_dir.clone());
-    Folders { state: state.unwrap_or_else(paths::default_state), cache: loaded.cache_dir(&args.cache) }
+    Folders { state: state.unwrap_or_else(paths::default_state), cache: loaded.cache_dir(&args.site.cache) }
 }
 
 fn interfaces(args: &ServeArgs, loaded: &Loaded) -> Result<Vec<Interface>, Failure> {
@@ -118,7 +119,7 @@ fn give_up_root(loaded: &Loaded, folders: &Folders) -> Result<(), Failure> {
 
 /// What it takes to read the machines and profiles anew.
 struct Reload {
-    config: ConfigArgs,
+    site: SiteArgs,
     /// What they held while this process was root.
     passwords: PasswordFiles,
     interfaces: Vec<Interface>,
@@ -130,8 +131,7 @@ impl Reload {
     /// SIGHUP reads the machines, profiles and images anew; a faulty file changes nothing.
     async fn on_hangup(self, mut hangups: Signal) {
         while hangups.recv().await.is_some() {
-            let cache = CacheArgs { cache_dir: Some(self.cache.clone()) };
-            match configuration::read_again(&self.config, &cache, &self.passwords) {
+            match configuration::read_again(&self.site, &self.passwords) {
                 Ok(loaded) => self.take(&loaded).await,
                 Err(faults) => tracing::error!("the configuration stays as it was: {faults}"),
             }

@@ -43,6 +43,6 @@ pub(super) fn folder(which: &WhichArgs) -> Result<PathBuf, Failure> {
     if which.osie.contains('/') || matches!(which.osie.as_str(), "." | "..") {
         return Ok(which.osie.clone().into());
     }
-    let loaded = configuration::load(&which.config, &which.cache)?;
-    Ok(paths::osie(&loaded.cache_dir(&which.cache), &which.osie))
+    let loaded = configuration::load(&which.site)?;
+    Ok(paths::osie(&loaded.cache_dir(&which.site.cache), &which.osie))
 }
