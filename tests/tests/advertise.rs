@@ -179,6 +179,9 @@ fn built_in(machine: u8, policy: Policy) -> Vec<Fetch> {
         ("1a2b3c4d/start4.elf".to_owned(), expected(Expected::There)),
         (format!("http://192.168.50.1:7080/iso/{dashes}/test.iso"), expected(own())),
         (format!("http://192.168.50.1:7080/pxelinux.cfg/01-{dashes}"), expected(own())),
+        (format!("http://192.168.50.1:7080/tftp/pxelinux.cfg/01-{dashes}"), expected(own())),
+        (format!("http://192.168.50.1:7080/tftp/osie/{profile}/vmlinuz-{arch}"), expected(Expected::There)),
+        ("http://192.168.50.1:7080/tftp/1a2b3c4d/start4.elf".to_owned(), expected(Expected::There)),
     ];
     list.into_iter().map(|(what, expected)| Fetch { machine, what, expected }).collect()
 }

@@ -182,6 +182,22 @@ fn the_card_that_was_booted_from_wins() {
     );
 }
 
+/// Firmware and iPXE are known by their MAC; and a switch port may be silent for 50 s (coreos/bugs#1432, ipxe#1337).
+#[test]
+fn every_card_keeps_the_name_it_had_in_firmware_and_waits_for_a_slow_switch() {
+    let read = |path: &str| fs::read_to_string(overlay().join("etc/systemd").join(path)).unwrap();
+    let mut files = network("hw_addr=52:54:00:00:00:01 vlan_id=100");
+    files.extend(network("hw_addr=52:54:00:00:00:01"));
+    files.push(("80-ethernet.network".to_owned(), read("network/80-ethernet.network")));
+    let asking: Vec<_> = files.iter().filter(|(_, text)| text.contains("\nDHCP=yes\n")).collect();
+    assert_eq!(asking.len(), 3, "{files:?}");
+    for (name, text) in asking {
+        assert!(text.contains("\nClientIdentifier=mac\n"), "{name}: {text}");
+    }
+    let wait = read("system/systemd-networkd-wait-online.service.d/any.conf");
+    assert!(wait.contains("--timeout=0\n") && wait.contains("TimeoutStartSec=infinity\n"), "{wait}");
+}
+
 #[test]
 fn a_vlan_is_made_on_that_card_and_only_it_asks_for_an_address() {
     let files = network("hw_addr=52:54:00:00:00:01 vlan_id=100");

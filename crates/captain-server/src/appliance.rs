@@ -3,27 +3,32 @@
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use captain_boot::{ServerFacts, Templates};
 use captain_dhcp::LeaseChange;
 use captain_model::iso::IsoSource;
 use captain_model::{
-    Arch, BootPolicy, DhcpMode, Event, EventKind, Identity, Inventory, LocalBoot, Mac, UnknownMachines,
+    Arch, BootPolicy, BootStage, DhcpMode, Event, EventKind, Firmware, Identity, Inventory, LocalBoot, Mac,
+    UnknownMachines,
 };
 
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
 use crate::clock::now;
-use crate::files::{Isos, Shelf};
+use crate::files::{Confined, Isos, Shelf};
 use crate::leases::Leases;
 use crate::net::arp;
 use crate::state::{Record, Writer};
 use crate::syslog::Logs;
 use crate::tickets::Tickets;
+use crate::timeline::Boot;
 use crate::{Settings, state};
+
+/// How soon after its initramfs U-Boot asks for its kernel.
+const LOADING: Duration = Duration::from_secs(60);
 
 /// The running appliance, without its sockets.
 #[derive(Debug)]
@@ -38,6 +43,8 @@ pub(crate) struct Appliance {
     pub(crate) shelf: ArcSwap<Shelf>,
     /// The ISOs that machines are given.
     pub(crate) isos: Isos,
+    /// The operator's folder of further files, opened when the first of them is asked for.
+    root: OnceLock<Option<Confined>>,
     /// Events.
     pub(crate) bus: Bus,
     /// Who has which address.
@@ -69,6 +76,7 @@ impl Appliance {
             inventory: ArcSwap::new(settings.inventory.clone()),
             templates: ArcSwap::from_pointee(settings.templates.clone()),
             isos: Isos::default(),
+            root: OnceLock::new(),
             settings,
             shelf: ArcSwap::from_pointee(Shelf::default()),
             bus: Bus::new(timeline),
@@ -95,6 +103,17 @@ impl Appliance {
             self.shelf.load().osie(&identity.profile().name)?.iso(arch).map(IsoSource::File)
         };
         self.settings.iso.clone().or_else(built)
+    }
+
+    /// The folder of further files, where there is one ([`crate::TftpSettings::root`]).
+    pub(crate) fn root(&self) -> Option<&Confined> {
+        let open = || {
+            let folder = self.settings.tftp.as_ref()?.root.as_ref()?;
+            let failed =
+                |error: &_| tracing::warn!("[tftp] root {} is not served: {error}", folder.display());
+            Confined::to(folder).inspect_err(failed).ok()
+        };
+        self.root.get_or_init(open).as_ref()
     }
 
     /// Publishes `event`, and keeps what follows from it.
@@ -176,6 +195,18 @@ impl Appliance {
             BootPolicy::Once | BootPolicy::UntilDone => None,
             BootPolicy::Never => Some(format!("netboot is switched off for {mac}")),
         }
+    }
+
+    /// Whether `mac` is in the middle of the one boot that it may have: older U-Boot (`boot/pxe_utils.c`) fetches
+    /// the initramfs, which uses up `once`, ahead of the kernel.
+    pub(crate) fn is_loading(&self, mac: Mac) -> bool {
+        let once = self.inventory.load().identify(mac).boot_policy() == BootPolicy::Once;
+        let loads = |boot: &Boot| {
+            boot.firmware == Some(Firmware::UBoot)
+                && boot.stage == BootStage::Initramfs
+                && now().since(boot.touched) < LOADING
+        };
+        once && self.bus.latest_boot(mac).as_ref().is_some_and(loads)
     }
 
     /// Why `mac` may not have a boot loader; `None` where it may. A machine that iPXE is to switch off or to start

@@ -4,6 +4,7 @@ use std::net::Ipv4Addr;
 
 use captain_boot::{Facts, Via, cmdline, iso_cmdline, masked};
 use captain_model::{Arch, BootId, Identity, Mac};
+use thiserror::Error;
 
 use crate::appliance::Appliance;
 
@@ -30,6 +31,23 @@ pub(crate) enum Told {
     Broken(String),
 }
 
+/// Why a file is not given, each in one sentence.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum Denied {
+    /// The machine may not have it.
+    #[error("{0}")]
+    Refused(String),
+    /// It is not here.
+    #[error("{0}")]
+    Absent(String),
+    /// What it needs is being fetched or built.
+    #[error("{0}")]
+    Awaited(String),
+    /// The machine's settings make no command line; the sentence says what to change.
+    #[error("{0}")]
+    Broken(String),
+}
+
 /// The iPXE script of `mac`, which reaches us at `local` and says that its CPU is `arch`.
 pub(crate) fn script_of(appliance: &Appliance, mac: Mac, arch: Option<Arch>, local: Ipv4Addr) -> Told {
     let templates = appliance.templates.load();
@@ -49,44 +67,48 @@ pub(crate) fn script_of(appliance: &Appliance, mac: Mac, arch: Option<Arch>, loc
 /// The GRUB configuration of `mac`.
 ///
 /// # Errors
-/// Why there is none, in one sentence.
-pub(crate) fn grub_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> Result<String, String> {
+/// Why there is none.
+pub(crate) fn grub_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> Result<String, Denied> {
     may_have(appliance, mac)?;
     with_facts(appliance, mac, None, local, Via::Grub, |facts| {
         appliance.templates.load().grub_cfg(facts, &cmdline(facts)?)
     })
+    .map_err(Denied::Broken)
 }
 
 /// The configuration of `mac` for U-Boot and PXELINUX.
 ///
 /// # Errors
-/// Why there is none, in one sentence.
-pub(crate) fn pxelinux_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> Result<String, String> {
+/// Why there is none.
+pub(crate) fn pxelinux_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> Result<String, Denied> {
     may_have(appliance, mac)?;
     with_facts(appliance, mac, None, local, Via::Grub, |facts| {
         Ok(appliance.templates.load().pxelinux_cfg(facts, &cmdline(facts)?))
     })
+    .map_err(Denied::Broken)
 }
 
 /// The kernel command line of `mac` as a file of its own: `cmdline.txt` of a Raspberry Pi.
 ///
 /// # Errors
-/// Why there is none, in one sentence.
-pub(crate) fn cmdline_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> Result<String, String> {
+/// Why there is none.
+pub(crate) fn cmdline_of(appliance: &Appliance, mac: Mac, local: Ipv4Addr) -> Result<String, Denied> {
     may_have(appliance, mac)?;
     with_facts(appliance, mac, None, local, Via::Grub, |facts| Ok(format!("{}\n", cmdline(facts)?)))
+        .map_err(Denied::Broken)
 }
 
 /// Whether `mac` may netboot, and what it needs for that is there.
 ///
 /// # Errors
-/// Why not, in one sentence.
-fn may_have(appliance: &Appliance, mac: Mac) -> Result<(), String> {
-    appliance.refusal(mac).or_else(|| wait_for(appliance, mac, None)).map_or(Ok(()), Err)
+/// Why not.
+fn may_have(appliance: &Appliance, mac: Mac) -> Result<(), Denied> {
+    let refused = appliance.refusal(mac).map(Denied::Refused);
+    refused.or_else(|| wait_for(appliance, mac, None).map(Denied::Awaited)).map_or(Ok(()), Err)
 }
 
 /// Why `mac`, which says that its CPU is `said`, has to wait.
-pub(crate) fn wait_for(appliance: &Appliance, mac: Mac, said: Option<Arch>) -> Option<String> {
+fn wait_for(appliance: &Appliance, mac: Mac, said: Option<Arch>) -> Option<String> {
     let inventory = appliance.inventory.load();
     let identity = inventory.identify(mac);
     let arch = arch_of(appliance, identity, mac, said);

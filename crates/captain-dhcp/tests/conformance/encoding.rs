@@ -58,6 +58,26 @@ pub const CASES: &[Case] = cases! {
         assert_eq!(got.reply().option(82), [vec![9; 255], vec![8; 45]].concat());
         assert_eq!(got.reply().order.iter().filter(|code| **code == 82).count(), 2);
     };
+    "FIRMWARE.md row 15", "option 82 comes back on every kind of reply", || {
+        let raw = [1, 2, 7, 7, 151, 1, 0];
+        let through = |ask: Ask| ask.with(82, raw).relay("192.168.50.254");
+        let inform = Ask { ciaddr: ip("192.168.50.20"), ..Ask::new(INFORM, mac(1)) };
+        let asks = [
+            (Ask::discover(1), OFFER),
+            (Ask::selecting(1, "192.168.50.150"), ACK),
+            (Ask::init_reboot(1, "10.0.0.1"), NAK),
+            (inform, ACK),
+            (Ask::bootp(mac(1)), 0),
+        ];
+        for (ask, kind) in asks {
+            let got = rig().send(&through(ask));
+            assert_eq!((got.reply().kind(), got.reply().option(82)), (kind, &raw[..]));
+        }
+        let mut proxy = Rig::new(DhcpMode::AutoProxy);
+        assert_eq!(proxy.send(&through(Ask::discover(1).pxe(7))).reply().option(82), raw);
+        let ask = through(Ask::new(REQUEST, mac(1)).pxe(7));
+        assert_eq!(proxy.boot_server(&ask, "10.3.3.77").reply().option(82), raw);
+    };
     "RFC 6842", "option 61 is echoed in an OFFER", || {
         assert_eq!(rig().send(&Ask::discover(1).with(61, [1, 2, 3])).reply().option(61), [1, 2, 3]);
     };

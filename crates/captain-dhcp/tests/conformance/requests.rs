@@ -24,6 +24,11 @@ pub const CASES: &[Case] = cases! {
         assert_eq!(got.reply().option(51), 3600_u32.to_be_bytes());
         assert_eq!(got.reply().address(54), LOCAL);
     };
+    "RFC 4039 section 3.2", "a client that would take an ACK at once gets an OFFER, and no option 80", || {
+        let got = rig().send(&Ask::discover(1).with(80, []));
+        assert_eq!((got.reply().kind(), got.reply().has(80)), (OFFER, false));
+        assert!(got.outcome.leases.is_empty());
+    };
     "RFC 2131 section 4.3.1", "an OFFER changes no lease", || {
         assert!(rig().send(&Ask::discover(1)).outcome.leases.is_empty());
     };

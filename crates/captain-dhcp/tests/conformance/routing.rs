@@ -103,6 +103,10 @@ pub const CASES: &[Case] = cases! {
         let got = Rig::new(DhcpMode::AutoProxy).boot_server(&ask, "10.3.3.77");
         assert_eq!(got.to, unicast("10.3.3.77", 4011));
     };
+    "RFC 1542 section 4.1.2", "a BOOTP client behind a relay is answered through it", || {
+        let got = rig().send(&Ask::bootp(mac(1)).relay("192.168.50.254"));
+        assert_eq!((got.to, got.reply().giaddr), (unicast("192.168.50.254", 67), ip("192.168.50.254")));
+    };
     "RFC 951", "a BOOTP reply goes to the client's MAC", || {
         assert!(matches!(rig().send(&Ask::bootp(mac(1))).to, Some(Destination::Hardware { .. })));
     };

@@ -113,6 +113,12 @@ pub const CASES: &[Case] = cases! {
         let got = rig.send(&Ask::discover(1));
         assert_eq!(got.reply().order, [53, 54, 51, 1, 58, 59, 28]);
     };
+    "RFC 8925, RFC 2563", "nobody is told to do without IPv4 or without an address of its own, asked for or not", || {
+        for ask in [Ask::discover(1), Ask::discover(1).with(55, [1, 3, 108, 116]).with(116, [1])] {
+            let got = rig().send(&ask);
+            assert!(!got.reply().has(108) && !got.reply().has(116), "{:?}", got.reply().order);
+        }
+    };
     "RFC 2132", "no option is sent twice", || {
         let mut rig = routed();
         rig.machine(1, |machine| machine.name = Some("a".into()));

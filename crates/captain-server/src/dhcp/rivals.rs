@@ -35,14 +35,34 @@ pub(crate) async fn resolve(
         return (DhcpMode::AutoProxy, why.to_owned());
     };
     match find(interfaces, socket).await {
-        Ok(Some(server)) => (DhcpMode::AutoProxy, format!("DHCP server {server} answers on this network")),
+        Ok(Some(offer)) => (DhcpMode::AutoProxy, offer.why()),
         Ok(None) => (DhcpMode::Dynamic, format!("no other DHCP server answered within {LISTEN:?}")),
         Err(error) => (DhcpMode::AutoProxy, format!("looking for other DHCP servers failed: {error}")),
     }
 }
 
+/// Another server's offer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Offer {
+    server: Ipv4Addr,
+    /// It says `PXEClient` in option 60 and nothing in option 43.
+    claims_pxe: bool,
+}
+
+impl Offer {
+    /// Why no addresses are given out; and what UEFI machines would stop at (FOGProject/fog-docs#188).
+    fn why(self) -> String {
+        let mut why = format!("DHCP server {} answers on this network", self.server);
+        if self.claims_pxe {
+            why += "; it sends option 60 (PXEClient) itself, so that UEFI machines ask it on port 4011 for what to boot \
+                    and stop there: take option 60 away on that server";
+        }
+        why
+    }
+}
+
 /// The first server that offers an address on any of the interfaces.
-async fn find(interfaces: &[InterfaceSpec], socket: PacketSocket) -> io::Result<Option<Ipv4Addr>> {
+async fn find(interfaces: &[InterfaceSpec], socket: PacketSocket) -> io::Result<Option<Offer>> {
     let socket = socket.watch()?;
     let xid = std::process::id() ^ 0x6361_7074;
     let own: Vec<Ipv4Addr> = interfaces.iter().map(|one| one.address).collect();
@@ -54,26 +74,26 @@ async fn find(interfaces: &[InterfaceSpec], socket: PacketSocket) -> io::Result<
         }
         let pause = (LISTEN / QUESTIONS) * (QUESTIONS - question);
         let offer = timeout_at(until - pause, listen(&socket, xid, &own)).await;
-        if let Ok(server) = offer {
-            return server.map(Some);
+        if let Ok(offer) = offer {
+            return offer.map(Some);
         }
     }
     Ok(None)
 }
 
-async fn listen(socket: &AsyncFd<PacketSocket>, xid: u32, own: &[Ipv4Addr]) -> io::Result<Ipv4Addr> {
+async fn listen(socket: &AsyncFd<PacketSocket>, xid: u32, own: &[Ipv4Addr]) -> io::Result<Offer> {
     let mut buffer = [0; 2048];
     loop {
         let mut ready = socket.readable().await?;
         if let Ok(length) = ready.try_io(|socket| socket.get_ref().receive(&mut buffer))
-            && let Some(server) = offer(&buffer[..length?], xid).filter(|server| !own.contains(server))
+            && let Some(offer) = offer(&buffer[..length?], xid).filter(|offer| !own.contains(&offer.server))
         {
-            return Ok(server);
+            return Ok(offer);
         }
     }
 }
 
-/// A DHCPDISCOVER that asks for a broadcast reply.
+/// A DHCPDISCOVER that asks for a broadcast reply, and for options 43 and 60 where the server has them.
 fn discover(mac: Mac, xid: u32) -> Vec<u8> {
     let mut message = vec![0; OPTIONS];
     message[..4].copy_from_slice(&[1, 1, 6, 0]);
@@ -81,14 +101,14 @@ fn discover(mac: Mac, xid: u32) -> Vec<u8> {
     message[10] = 0x80;
     message[28..34].copy_from_slice(&mac.bytes());
     message[236..].copy_from_slice(&COOKIE);
-    message.extend([53, 1, 1, 55, 3, 1, 3, 6, 255]);
+    message.extend([53, 1, 1, 55, 5, 1, 3, 6, 43, 60, 255]);
     message.resize(300, 0);
     let from = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 68);
     ipv4_udp(from, SocketAddrV4::new(Ipv4Addr::BROADCAST, 67), &message)
 }
 
-/// The server that offers an address in `packet` (IPv4), as its option 54 or else its source address has it.
-fn offer(packet: &[u8], xid: u32) -> Option<Ipv4Addr> {
+/// The offer of an address in `packet` (IPv4); its server is the one of option 54, else the source.
+fn offer(packet: &[u8], xid: u32) -> Option<Offer> {
     let header = usize::from(*packet.first()? & 15) * 4;
     let datagram = packet.get(header..)?;
     let is_reply = packet.first()? >> 4 == 4 && *packet.get(9)? == 17 && datagram.get(2..4)? == [0, 68];
@@ -100,7 +120,9 @@ fn offer(packet: &[u8], xid: u32) -> Option<Ipv4Addr> {
     }
     let source: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
     let named = option(message, 54).and_then(|value| <[u8; 4]>::try_from(value).ok());
-    Some(named.unwrap_or(source).into())
+    let pxe = option(message, 60).is_some_and(|class| class.starts_with(b"PXEClient"));
+    let claims_pxe = pxe && option(message, 43).is_none();
+    Some(Offer { server: named.unwrap_or(source).into(), claims_pxe })
 }
 
 fn option(message: &[u8], wanted: u8) -> Option<&[u8]> {
@@ -141,12 +163,24 @@ mod tests {
     #[test]
     fn an_offer_of_an_address_names_its_server() {
         let yours = [192, 0, 2, 50];
-        assert_eq!(offer(&reply(7, 2, yours, &[54, 4, 192, 0, 2, 3]), 7), Some(Ipv4Addr::new(192, 0, 2, 3)));
-        assert_eq!(offer(&reply(7, 2, yours, &[]), 7), Some(Ipv4Addr::new(192, 0, 2, 1)));
+        let plain = |last| Some(Offer { server: Ipv4Addr::new(192, 0, 2, last), claims_pxe: false });
+        assert_eq!(offer(&reply(7, 2, yours, &[54, 4, 192, 0, 2, 3]), 7), plain(3));
+        assert_eq!(offer(&reply(7, 2, yours, &[]), 7), plain(1));
         assert_eq!(offer(&reply(8, 2, yours, &[]), 7), None, "another client's");
         assert_eq!(offer(&reply(7, 5, yours, &[]), 7), None, "an ACK");
         assert_eq!(offer(&reply(7, 2, [0; 4], &[]), 7), None, "a ProxyDHCP server gives no addresses");
         assert_eq!(offer(&discover(Mac::new([2, 0, 0, 0, 0, 1]), 7), 7), None, "our own question");
+    }
+
+    #[test]
+    fn a_server_that_calls_itself_pxe_and_is_none_is_told_of() {
+        let why = |options: &[u8]| offer(&reply(7, 2, [1; 4], options), 7).unwrap().why();
+        let class = b"\x3c\x09PXEClient";
+        assert!(why(class).contains("take option 60 away"), "{}", why(class));
+        let complete = [&class[..], &[43, 3, 6, 1, 8]].concat();
+        for fine in [&[][..], &complete, b"\x3c\x04MSFT"] {
+            assert!(!why(fine).contains("option 60"), "{}", why(fine));
+        }
     }
 
     #[test]

@@ -1,12 +1,16 @@
 //! What goes out under one URL: a file, or a file with some of its bytes replaced.
 
 use std::fs::File;
+use std::io;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 use super::ServedFile;
+use super::served::media_type;
 use super::upstream::Upstream;
 
 /// Bytes of a known number under a tag of their own.
@@ -65,6 +69,26 @@ impl From<&ServedFile> for Content {
 }
 
 impl Content {
+    /// A file of the operator's, called `name`, which may be written to at any time. Its tag is made of what the kernel
+    /// changes with the content; unlike the time of modification nobody sets ctime back.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub(crate) fn own(file: Arc<File>, name: &str) -> io::Result<Self> {
+        let data = file.metadata()?;
+        let stamp = [data.dev(), data.ino(), data.size()].map(u64::to_be_bytes);
+        let changed = [data.ctime(), data.ctime_nsec()].map(i64::to_be_bytes);
+        let sum = Sha256::new().chain_update(stamp.as_flattened()).chain_update(changed.as_flattened());
+        let hex: String = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self {
+            source: Source::File(file),
+            size: data.size(),
+            etag: format!("\"{hex}\""),
+            media_type: media_type(name),
+            patches: Vec::new(),
+        })
+    }
+
     /// The pieces that `part` is made of.
     pub(crate) fn pieces(&self, part: &Range<u64>) -> Vec<Piece> {
         let (mut pieces, mut at) = (Vec::new(), part.start);

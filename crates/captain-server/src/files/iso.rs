@@ -16,7 +16,7 @@ use thiserror::Error;
 use tokio::sync::Mutex;
 
 use super::served::media_type;
-use super::upstream::Upstream;
+use super::upstream::{Upstream, UpstreamError};
 use super::{Content, Source};
 
 /// Bytes read at a time when an ISO is searched.
@@ -45,7 +45,7 @@ pub(crate) enum IsoError {
         /// Where it should be.
         url: String,
         /// Why it is not.
-        why: String,
+        why: UpstreamError,
     },
     /// There is nothing to replace in it.
     #[error(
@@ -124,7 +124,7 @@ impl Iso {
     }
 
     /// The ISO at `url`, which is read through once for each of its versions.
-    async fn fetch(url: &str, known: Option<Arc<Self>>) -> Result<Arc<Self>, String> {
+    async fn fetch(url: &str, known: Option<Arc<Self>>) -> Result<Arc<Self>, UpstreamError> {
         if let Some(known) = known
             && let Origin::Upstream(upstream) = &known.origin
             && upstream.is_current().await?
@@ -134,7 +134,7 @@ impl Iso {
         let upstream = Upstream::find(url).await?;
         let (mut scan, size) = (Scan::default(), upstream.size());
         let mut bytes = upstream.read(0..size);
-        while let Some(piece) = bytes.try_next().await.map_err(|error| error.to_string())? {
+        while let Some(piece) = bytes.try_next().await? {
             scan.push(&piece);
         }
         Ok(Arc::new(scan.finish(Origin::Upstream(upstream), size)))

@@ -13,3 +13,4 @@ pub(crate) use content::{Content, Piece, Source};
 pub(crate) use iso::{Iso, IsoError, Isos};
 pub(crate) use served::ServedFile;
 pub(crate) use shelf::{Osie, Shelf};
+pub(crate) use upstream::UpstreamError;

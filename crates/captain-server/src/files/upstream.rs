@@ -9,12 +9,46 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use reqwest::{Client, Response, StatusCode, header};
+use thiserror::Error;
 
-/// Longest wait for a connection, and for more bytes.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// Longest wait for a connection, and for more bytes; tests have less of it.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 20 });
 /// A management controller reads an ISO in thousands of requests: between them the other server is not asked again
 /// whether its file is still the same.
 const FRESH: Duration = Duration::from_secs(2);
+
+/// Why another server does not give its file.
+#[derive(Debug, Error)]
+pub(crate) enum UpstreamError {
+    /// It takes the request and says nothing, or nothing more.
+    #[error("it was silent for {} seconds", PATIENCE.as_secs())]
+    Silent,
+    /// It cannot be reached, does not have it, or answers what cannot be used; in words.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl UpstreamError {
+    fn failed(why: impl Into<String>) -> Self {
+        Self::Failed(why.into())
+    }
+}
+
+impl From<reqwest::Error> for UpstreamError {
+    fn from(error: reqwest::Error) -> Self {
+        if error.is_timeout() { Self::Silent } else { Self::Failed(deepest(&error)) }
+    }
+}
+
+/// What [`Upstream::read`] broke off with.
+impl From<io::Error> for UpstreamError {
+    fn from(error: io::Error) -> Self {
+        match error.downcast::<Self>() {
+            Ok(error) => error,
+            Err(error) => Self::Failed(error.to_string()),
+        }
+    }
+}
 
 /// One version of the file.
 #[derive(Debug)]
@@ -38,10 +72,9 @@ impl Upstream {
     /// The file as it is there now.
     ///
     /// # Errors
-    /// The server cannot be reached, does not have it, or does not answer Range requests; in words.
-    pub(crate) async fn find(url: &str) -> Result<Arc<Self>, String> {
-        let client = Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).build();
-        let client = client.map_err(|error| deepest(&error))?;
+    /// The server cannot be reached, is silent, does not have it, or does not answer Range requests.
+    pub(crate) async fn find(url: &str) -> Result<Arc<Self>, UpstreamError> {
+        let client = Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).build()?;
         let (version, _) = ask(&client, url, 0..1).await?;
         Ok(Arc::new(Self { client, url: url.to_owned(), version, seen: Mutex::new(Instant::now()) }))
     }
@@ -55,7 +88,7 @@ impl Upstream {
     ///
     /// # Errors
     /// As [`Upstream::find`].
-    pub(crate) async fn is_current(&self) -> Result<bool, String> {
+    pub(crate) async fn is_current(&self) -> Result<bool, UpstreamError> {
         if self.seen.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < FRESH {
             return Ok(true);
         }
@@ -73,32 +106,35 @@ impl Upstream {
             if version != this.version {
                 return Err(io::Error::other(format!("{} changed while it was read", this.url)));
             }
-            Ok(response.bytes_stream().map_err(io::Error::other))
+            Ok(response.bytes_stream().map_err(|error| io::Error::other(UpstreamError::from(error))))
         };
         stream::once(response).try_flatten().boxed()
     }
 }
 
 /// Asks for `range`; the answer is checked to be exactly that.
-async fn ask(client: &Client, url: &str, range: Range<u64>) -> Result<(Version, Response), String> {
+async fn ask(client: &Client, url: &str, range: Range<u64>) -> Result<(Version, Response), UpstreamError> {
     let wanted = format!("bytes={}-{}", range.start, range.end - 1);
     let request = client.get(url).header(header::RANGE, wanted).header(header::ACCEPT_ENCODING, "identity");
-    let response = request.send().await.map_err(|error| deepest(&error))?;
+    let response = request.send().await?;
     match response.status() {
         StatusCode::PARTIAL_CONTENT => {}
         StatusCode::OK => {
-            return Err("it does not answer Range requests: download the ISO and name its path".to_owned());
+            let way_out = "it does not answer Range requests: download the ISO and name its path";
+            return Err(UpstreamError::failed(way_out));
         }
-        other => return Err(format!("it answered {other}")),
+        other => return Err(UpstreamError::Failed(format!("it answered {other}"))),
     }
     let text = |name| response.headers().get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let given = text(header::CONTENT_RANGE).unwrap_or_default();
     let start = format!("bytes {}-{}/", range.start, range.end - 1);
     let size = given.strip_prefix(&start).and_then(|size| size.parse().ok());
-    let size = size
-        .ok_or_else(|| format!("it was asked for {}, and answered `{given}`", start.trim_end_matches('/')))?;
+    let size = size.ok_or_else(|| {
+        let asked = start.trim_end_matches('/');
+        UpstreamError::Failed(format!("it was asked for {asked}, and answered `{given}`"))
+    })?;
     if response.content_length() != Some(range.end - range.start) {
-        return Err("it does not say how long its answer is".to_owned());
+        return Err(UpstreamError::failed("it does not say how long its answer is"));
     }
     let version = Version { size, etag: text(header::ETAG), modified: text(header::LAST_MODIFIED) };
     Ok((version, response))

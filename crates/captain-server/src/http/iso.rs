@@ -15,7 +15,7 @@ use super::peer::Ends;
 use super::range::{Selection, select};
 use super::{foreign, say};
 use crate::appliance::{Appliance, v4};
-use crate::files::{Content, Iso, IsoError};
+use crate::files::{Content, Iso, IsoError, UpstreamError};
 use crate::tell::iso_patches_of;
 
 /// The ISO for the machine that the path names. Who asks is its management controller, so nothing is learnt about the
@@ -49,7 +49,10 @@ pub(super) async fn patched(
     match appliance.isos.open(appliance.iso_of(mac)).await {
         Ok(iso) => answer(appliance, &iso, asked, ends),
         Err(error @ IsoError::NotThere) => say(StatusCode::NOT_FOUND, error.to_string()),
-        Err(error @ IsoError::Upstream { .. }) => {
+        Err(error @ IsoError::Upstream { why: UpstreamError::Silent, .. }) => {
+            failed(&appliance, &asked, StatusCode::GATEWAY_TIMEOUT, error.to_string())
+        }
+        Err(error @ IsoError::Upstream { why: UpstreamError::Failed(_), .. }) => {
             failed(&appliance, &asked, StatusCode::BAD_GATEWAY, error.to_string())
         }
         Err(error @ (IsoError::Unreadable { .. } | IsoError::NoPlaceholder(_))) => {

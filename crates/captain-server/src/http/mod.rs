@@ -1,6 +1,7 @@
 //! HTTP: one table of routes, one file per group of them, and the loop that serves connections.
 
 mod api;
+mod asset;
 mod binary;
 mod body;
 mod events;
@@ -52,8 +53,8 @@ pub(crate) fn router(appliance: Arc<Appliance>, registry: Option<Router>) -> Rou
         .route("/{mac}/auto.ipxe", get(script::by_mac))
         .route("/ipxe/{file}", get(binary::by_name))
         .route("/ipxe/{mac}/{file}", get(binary::by_mac))
-        .route("/pxelinux.cfg/{file}", get(script::pxelinux))
-        .route("/tftp/pxelinux.cfg/{file}", get(script::pxelinux))
+        .route("/pxelinux.cfg/{file}", get(asset::pxelinux))
+        .route("/tftp/{*name}", get(asset::by_name))
         .route("/iso/{mac}/{name}", get(iso::patched))
         .route("/osie/{profile}/{*file}", get(osie::of_profile))
         .route("/artifact/{sha256}/{name}", get(osie::by_hash))
@@ -89,15 +90,24 @@ fn foreign(other: captain_model::Mac, mac: captain_model::Mac) -> Response {
     say(StatusCode::FORBIDDEN, crate::tell::foreign(other, mac))
 }
 
-/// What is not here; while it may be on its way, the client is told so and when to ask again (RFC 9110 section 10.2.3,
-/// which iPXE heeds).
+/// What is not here, unless it is on its way.
 fn absent(appliance: &Appliance, asked: &file::Asked, text: &str) -> Response {
-    let awaited = appliance.awaited.load_full();
-    let status = awaited.as_ref().map_or(StatusCode::NOT_FOUND, |_| StatusCode::SERVICE_UNAVAILABLE);
-    appliance.tell(asked.mac, asked.answered(status, 0, Instant::now(), true));
-    match awaited {
-        Some(what) => ([(header::RETRY_AFTER, "10")], say(status, format!("{text}; {what}"))).into_response(),
-        None => say(status, text),
+    if let Some(what) = appliance.awaited.load_full() {
+        return later(appliance, asked, format!("{text}; {what}"));
+    }
+    note(appliance, asked, StatusCode::NOT_FOUND);
+    say(StatusCode::NOT_FOUND, text)
+}
+
+/// What may be on its way: the client is told so and when to ask again (RFC 9110 section 10.2.3, which iPXE heeds).
+fn later(appliance: &Appliance, asked: &file::Asked, text: String) -> Response {
+    note(appliance, asked, StatusCode::SERVICE_UNAVAILABLE);
+    ([(header::RETRY_AFTER, "10")], say(StatusCode::SERVICE_UNAVAILABLE, text)).into_response()
+}
+
+fn note(appliance: &Appliance, asked: &file::Asked, status: StatusCode) {
+    if !asked.quiet {
+        appliance.tell(asked.mac, asked.answered(status, 0, Instant::now(), true));
     }
 }
 

@@ -16,7 +16,7 @@ use super::file::Asked;
 use super::peer::Ends;
 use super::{foreign, say};
 use crate::appliance::{Appliance, v4};
-use crate::tell::{Told, pxelinux_of, script_of, wait_for};
+use crate::tell::{Told, script_of};
 
 /// What a script says about itself when it asks.
 #[derive(Debug, Default, Deserialize)]
@@ -67,37 +67,6 @@ pub(super) async fn by_mac(
     answer(&appliance, mac, &hints, ends, request)
 }
 
-/// `/pxelinux.cfg/01-{mac}`: U-Boot asks over HTTP too.
-pub(super) async fn pxelinux(
-    State(appliance): State<Arc<Appliance>>,
-    Path(file): Path<String>,
-    ends: Ends,
-    (method, OriginalUri(uri)): (Method, OriginalUri),
-) -> Response<Body> {
-    let Some(mac) = file.strip_prefix("01-").and_then(|mac| mac.parse::<Mac>().ok()) else {
-        return say(StatusCode::NOT_FOUND, format!("there is nothing at {}", uri.path()));
-    };
-    if let Some(other) = appliance.spies_on(mac, ends.remote) {
-        return foreign(other, mac);
-    }
-    let (asked, began) = (Asked::new(Some(mac), method, &uri, HeaderMap::new()), Instant::now());
-    let told = match pxelinux_of(&appliance, mac, local(ends)) {
-        Ok(config) => Told::Boot(config),
-        Err(why) if appliance.refusal(mac).is_some() => Told::Local { script: None, why },
-        Err(why) if wait_for(&appliance, mac, None).is_some() => Told::Wait { script: String::new(), why },
-        Err(why) => Told::Broken(why),
-    };
-    if asked.method == Method::GET && !ends.is_own() {
-        note(&appliance, &asked, &told, began);
-    }
-    match told {
-        Told::Boot(config) => text(config),
-        Told::Local { why, .. } => say(StatusCode::FORBIDDEN, why),
-        Told::Wait { why, .. } => say(StatusCode::SERVICE_UNAVAILABLE, why),
-        Told::Broken(why) => say(StatusCode::INTERNAL_SERVER_ERROR, why),
-    }
-}
-
 /// A request from this box itself is an operator looking: it moves no boot.
 fn answer(
     appliance: &Appliance,
@@ -141,11 +110,13 @@ fn note(appliance: &Appliance, asked: &Asked, told: &Told, began: Instant) {
     }
 }
 
-fn local(ends: Ends) -> Ipv4Addr {
+/// Our address as who asks sees it.
+pub(super) fn local(ends: Ends) -> Ipv4Addr {
     v4(ends.local).unwrap_or(Ipv4Addr::LOCALHOST)
 }
 
-fn text(script: String) -> Response<Body> {
+/// A text that is made anew for each request.
+pub(super) fn text(script: String) -> Response<Body> {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),

@@ -1,121 +1,68 @@
-//! What TFTP clients may read: loaders, scripts that are made for them, and the operator's own folder.
+//! The files behind the TFTP engine.
 
+use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use captain_model::{EventKind, Mac};
+use captain_model::EventKind;
 use captain_tftp::{Handler, HandlerError};
 use futures_util::io::{AsyncRead, Cursor, Sink, sink};
 
-use super::names::{Wanted, mac_in, wanted};
+use super::desk::{self, Asker, Found};
+use super::names::{Wanted, wanted};
 use crate::appliance::{Appliance, v4};
 use crate::files::blocks::Reader;
-use crate::files::{Confined, ServedFile};
-use crate::http::readable;
-use crate::tell::{cmdline_of, foreign, grub_of, pxelinux_of};
 
-/// Serves files to the engine; says who asked for what.
+/// The boot loader of a Raspberry Pi reads 65,535 blocks of 1,024 bytes and takes that for the whole file
+/// (rpi-eeprom#375, #563).
+const PI_READS: u64 = 65_535 * 1024;
+
+/// Serves files to the engine.
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     appliance: Arc<Appliance>,
-    root: Option<Confined>,
 }
 
 /// A file's content and its length in bytes.
 type Content = (Pin<Box<dyn AsyncRead + Send>>, Option<u64>);
 
 impl Files {
-    /// Serves from `appliance`, and from `root` what is not made here.
-    pub(crate) fn new(appliance: Arc<Appliance>, root: Option<Confined>) -> Self {
-        Self { appliance, root }
+    /// Serves from `appliance`.
+    pub(crate) fn new(appliance: Arc<Appliance>) -> Self {
+        Self { appliance }
     }
 
     fn open(&self, client: SocketAddr, name: &str) -> Result<Content, String> {
-        let named = mac_in(name);
-        if let (Some(mac), Some(address)) = (named, v4(client.ip())) {
-            self.appliance.leases.learn(address, mac);
-        }
-        let mac = named.or_else(|| self.appliance.who(client.ip()));
-        let shelf = self.appliance.shelf.load();
-        let wanted = wanted(name, |loader| shelf.loader(loader).is_some());
-        if let Some(mac) = mac {
-            self.check(mac, client, &wanted)?;
-        }
-        match wanted {
-            Wanted::Loader(loader) => {
-                let file = shelf.loader(loader).ok_or_else(|| self.absent(loader))?;
-                Ok(whole(file))
+        let asker = Asker { remote: client.ip(), local: self.local(client), quiet: false };
+        match desk::open(&self.appliance, asker, name).map_err(|why| why.to_string())? {
+            Found::Served(file) => Ok(whole(file.file.clone(), file.artifact.size)),
+            Found::Made(text) => {
+                let length = text.len() as u64;
+                Ok((Box::pin(Cursor::new(text.into_bytes())), Some(length)))
             }
-            Wanted::Osie { profile, file } => {
-                let found = shelf.osie(&readable(profile)).and_then(|osie| osie.file(file));
-                found.map(|file| whole(file)).ok_or_else(|| self.absent(name))
+            Found::Own(file) => {
+                let size = file.metadata().map_err(|error| error.to_string())?.len();
+                if size > PI_READS {
+                    self.warn(asker, name, size);
+                }
+                Ok(whole(file, size))
             }
-            Wanted::Autoexec => {
-                let facts = self.appliance.facts(self.local(client));
-                Ok(text(self.appliance.templates.load().discover_script(&facts)))
-            }
-            Wanted::Grub(config) => self.config(name, config.or(mac), client, grub_of),
-            Wanted::Pxelinux(mac) => self.config(name, Some(mac), client, pxelinux_of),
-            Wanted::Own { rest: "cmdline.txt" } => {
-                self.in_folder_or_root(name, "cmdline.txt").or_else(|why| match mac {
-                    Some(mac) => cmdline_of(&self.appliance, mac, self.local(client)).map(text),
-                    None => Err(why),
-                })
-            }
-            Wanted::Own { rest } => self.in_folder_or_root(name, rest),
-            Wanted::Other => self.in_root(name),
         }
     }
 
-    /// The operator's own file of this name, else the one that `make` makes for `mac`.
-    fn config(
-        &self,
-        name: &str,
-        mac: Option<Mac>,
-        client: SocketAddr,
-        make: fn(&Appliance, Mac, Ipv4Addr) -> Result<String, String>,
-    ) -> Result<Content, String> {
-        self.in_root(name).or_else(|why| make(&self.appliance, mac.ok_or(why)?, self.local(client)).map(text))
-    }
-
-    /// `<serial>/start4.elf`: the file in a folder of that name, else the one that all such machines share.
-    fn in_folder_or_root(&self, name: &str, rest: &str) -> Result<Content, String> {
-        self.in_root(name).or_else(|_| self.in_root(rest))
-    }
-
-    /// A machine that must not netboot gets nothing that boots, and is told why; nobody gets another's password.
-    fn check(&self, mac: Mac, client: SocketAddr, wanted: &Wanted<'_>) -> Result<(), String> {
-        let personal = matches!(wanted, Wanted::Grub(_) | Wanted::Pxelinux(_) | Wanted::Own { .. });
-        if let Some(other) = self.appliance.spies_on(mac, client.ip()).filter(|_| personal) {
-            return Err(foreign(other, mac));
+    /// Tells of a file that a Raspberry Pi will cut without a word.
+    fn warn(&self, asker: Asker, name: &str, size: u64) {
+        if !matches!(wanted(name, |_| false), Wanted::Own { .. }) {
+            return;
         }
-        let why = match wanted {
-            Wanted::Loader(_) | Wanted::Autoexec => self.appliance.loader_refusal(mac),
-            Wanted::Grub(_) | Wanted::Pxelinux(_) | Wanted::Osie { .. } | Wanted::Own { .. } => {
-                self.appliance.refusal(mac)
-            }
-            Wanted::Other => None,
-        };
-        let Some(why) = why else { return Ok(()) };
-        self.appliance.tell(mac, EventKind::NetbootRefused { why: why.clone() });
-        Err(why)
-    }
-
-    fn in_root(&self, name: &str) -> Result<Content, String> {
-        let root = self.root.as_ref().ok_or_else(|| self.absent(name))?;
-        let file = root.open(name).map_err(|error| format!("{} ({error})", self.absent(name)))?;
-        let size = file.metadata().map_err(|error| error.to_string())?.len();
-        Ok((Box::pin(Reader::new(Arc::new(file), 0, size)), Some(size)))
-    }
-
-    /// That `name` is not here; while it may be on its way, that too.
-    fn absent(&self, name: &str) -> String {
-        match self.appliance.awaited.load_full() {
-            Some(what) => format!("no file {name}: {what}"),
-            None => format!("no file {name}"),
-        }
+        let detail = format!(
+            "{name} has {size} bytes, of which a Raspberry Pi may read {PI_READS} only by TFTP: let it boot by HTTP, \
+             where the file is /tftp/{name}"
+        );
+        let report = EventKind::Report { step: "tftp".to_owned(), detail };
+        self.appliance.tell(desk::machine_of(&self.appliance, asker, name), report);
     }
 
     fn local(&self, client: SocketAddr) -> Ipv4Addr {
@@ -144,14 +91,8 @@ impl Handler for Files {
     }
 }
 
-fn text(text: String) -> Content {
-    let length = text.len() as u64;
-    (Box::pin(Cursor::new(text.into_bytes())), Some(length))
-}
-
-fn whole(file: &ServedFile) -> Content {
-    let reader = Reader::new(file.file.clone(), 0, file.artifact.size);
-    (Box::pin(reader), Some(file.artifact.size))
+fn whole(file: Arc<File>, size: u64) -> Content {
+    (Box::pin(Reader::new(file, 0, size)), Some(size))
 }
 
 #[cfg(test)]

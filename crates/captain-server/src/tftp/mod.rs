@@ -1,5 +1,6 @@
 //! TFTP: the engine's port, the files behind it, and its outcomes as events.
 
+mod desk;
 mod files;
 mod names;
 
@@ -13,9 +14,9 @@ use captain_tftp::{EngineConfig, Finished, Outcome};
 
 use crate::appliance::Appliance;
 use crate::clock::now;
-use crate::files::Confined;
 use crate::net::open::Purpose;
 use crate::{BindError, Settings, TftpSettings};
+pub(crate) use desk::{Asker, Found, machine_of, open as open_file};
 use files::Files;
 
 /// Takes the port on each device of [`Settings::devices`]; notes the one really taken in `settings`.
@@ -48,17 +49,9 @@ fn open_on(device: Option<String>, listen: Ipv4Addr, tftp: &mut TftpSettings) ->
 /// # Errors
 /// The socket's.
 pub(crate) async fn serve(appliance: Arc<Appliance>, engine: Engine) -> io::Result<()> {
-    let root = appliance.settings.tftp.as_ref().and_then(confine);
-    let handler = Files::new(appliance.clone(), root);
+    let handler = Files::new(appliance.clone());
     let stop = appliance.stopping.clone().cancelled_owned();
     engine.run(handler, move |finished| note(&appliance, finished), stop).await
-}
-
-fn confine(tftp: &TftpSettings) -> Option<Confined> {
-    let root = tftp.root.as_ref()?;
-    Confined::to(root)
-        .inspect_err(|error| tracing::warn!("[tftp] root {} is not served: {error}", root.display()))
-        .ok()
 }
 
 fn note(appliance: &Appliance, finished: Finished) {

@@ -74,7 +74,7 @@ fn report(step: &str, detail: &str) -> Sign {
 pub(super) fn stage_of(file: &str) -> Option<BootStage> {
     let name = file.rsplit('/').next().unwrap_or(file);
     let starts = |prefix: &str| name.starts_with(prefix);
-    if name == "auto.ipxe" || starts("grub.cfg") {
+    if name == "auto.ipxe" || starts("grub.cfg") || file.contains("pxelinux.cfg/01-") {
         Some(BootStage::Script)
     } else if starts("vmlinuz") {
         Some(BootStage::Kernel)
@@ -98,6 +98,8 @@ mod tests {
             ("undionly.kpxe", Some(BootStage::Loader)),
             ("/ipxe/script/52:54:00:00:00:01/auto.ipxe", Some(BootStage::Script)),
             ("grub/grub.cfg-01-52-54-00-00-00-01", Some(BootStage::Script)),
+            ("pxelinux.cfg/01-52-54-00-00-00-01", Some(BootStage::Script)),
+            ("/tftp/pxelinux.cfg/default", None),
             ("/osie/default/vmlinuz-x86_64", Some(BootStage::Kernel)),
             ("/artifact/ab/initramfs-aarch64", Some(BootStage::Initramfs)),
             ("52:54:00:00:00:01/autoexec.ipxe", None),

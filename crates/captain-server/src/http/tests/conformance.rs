@@ -46,8 +46,10 @@ fn house() -> Daemon {
         other("52:54:00:00:00:02", LocalBoot::Exit),
         other("52:54:00:00:00:03", LocalBoot::Poweroff),
     ];
-    let (folder, settings) = settings(machines, UnknownMachines::Boot);
+    let (folder, mut settings) = settings(machines, UnknownMachines::Boot);
     put(&folder.path().join("osie/default/initramfs-x86_64"), &big());
+    put(&folder.path().join("extra/pxelinux.cfg/default"), &big());
+    settings.tftp.as_mut().unwrap().root = Some(folder.path().join("extra"));
     Daemon::with(folder, settings)
 }
 

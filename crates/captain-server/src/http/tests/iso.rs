@@ -201,3 +201,29 @@ async fn another_server_that_fails_is_a_bad_gateway_with_a_reason() {
     let refused = Daemon::with(folder, settings).get(PATH).await;
     assert!(refused.status == 502 && refused.text().contains("127.0.0.1:9"), "{}", refused.text());
 }
+
+/// A server that takes requests, answers `word`, and then nothing more.
+async fn silent_after(word: &'static str) -> IsoSource {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/x.iso", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut open = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            stream.write_all(word.as_bytes()).await.unwrap();
+            open.push(stream);
+        }
+    });
+    IsoSource::Url(url)
+}
+
+#[tokio::test]
+async fn another_server_that_is_silent_is_a_gateway_timeout_with_a_reason() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let half = "HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-0/1\r\nContent-Length: 1\r\n\r\n";
+    for word in ["", "HTTP/1.1 206", half] {
+        let (folder, mut settings) = settings(vec![machine()], UnknownMachines::Boot);
+        settings.iso = Some(silent_after(word).await);
+        let answer = Daemon::with(folder, settings).get(PATH).await;
+        assert!(answer.status == 504 && answer.text().contains("it was silent for"), "{}", answer.text());
+    }
+}

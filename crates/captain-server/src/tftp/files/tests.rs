@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{LOADER, put, settings};
-use captain_model::{Machine, UnknownMachines};
+use captain_model::{Mac, Machine, UnknownMachines};
 use futures_util::AsyncReadExt;
 
 const MAC: Mac = Mac::new([0x52, 0x54, 0, 0, 0, 1]);
@@ -13,12 +13,12 @@ struct Shop {
 fn shop(change: impl FnOnce(&mut Machine)) -> Shop {
     let mut machine = Machine::new(MAC);
     change(&mut machine);
-    let (folder, settings) = settings(vec![machine], UnknownMachines::Boot);
+    let (folder, mut settings) = settings(vec![machine], UnknownMachines::Boot);
     put(&folder.path().join("extra/pxelinux.cfg/default"), b"extra");
-    let root = Confined::to(&folder.path().join("extra")).unwrap();
+    settings.tftp.as_mut().unwrap().root = Some(folder.path().join("extra"));
     let appliance = crate::bind(settings).unwrap().appliance;
     appliance.stock();
-    Shop { folder, files: Files::new(appliance, Some(root)) }
+    Shop { folder, files: Files::new(appliance) }
 }
 
 async fn read(shop: &Shop, name: &str) -> Result<String, String> {
@@ -106,6 +106,27 @@ async fn a_raspberry_pi_finds_its_files_behind_its_serial_number() {
 }
 
 #[tokio::test]
+async fn a_file_that_a_raspberry_pi_would_cut_is_told_of() {
+    let shop = shop(|_| {});
+    for (size, told) in [(PI_READS, 0), (PI_READS + 1, 1)] {
+        put(&shop.folder.path().join("extra/boot.img"), b"");
+        std::fs::File::options()
+            .write(true)
+            .open(shop.folder.path().join("extra/boot.img"))
+            .and_then(|file| file.set_len(size))
+            .unwrap();
+        for name in ["1a2b3c4d/boot.img", "boot.img"] {
+            assert_eq!(shop.files.open("127.0.0.2:1".parse().unwrap(), name).unwrap().1, Some(size));
+        }
+        let (past, _) = shop.files.appliance.bus.follow(captain_model::Timestamp::from_millis(0));
+        let warnings = past.iter().filter(
+            |event| matches!(&event.kind, EventKind::Report { detail, .. } if detail.contains("/tftp/1a2b3c4d/boot.img")),
+        );
+        assert_eq!(warnings.count(), told, "{past:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_machine_that_must_not_netboot_is_told_why() {
     let shop = shop(|machine| machine.netboot = false);
     for name in [
@@ -116,11 +137,38 @@ async fn a_machine_that_must_not_netboot_is_told_why() {
         "grub/grub.cfg",
         "/osie/default/vmlinuz-x86_64",
         "1a2b3c4d/start4.elf",
+        "pxelinux.cfg/default",
     ] {
         let why = read(&shop, name).await.unwrap_err();
         assert_eq!(why, "netboot is switched off for 52:54:00:00:00:01", "{name}");
     }
     assert!(read(&shop, "52:54:00:00:00:02/snponly.efi").await.is_ok(), "others are not affected");
+}
+
+#[tokio::test]
+async fn u_boot_that_fetches_its_initramfs_first_gets_the_kernel_of_the_same_boot_and_no_other() {
+    use captain_model::{BootPolicy, Firmware};
+    let shop = shop(|machine| machine.boot = Some(BootPolicy::Once));
+    let asks = || EventKind::DhcpReply {
+        message: "offer".into(),
+        address: None,
+        firmware: Some(Firmware::UBoot),
+        arch: None,
+        file: None,
+        secs: 0,
+    };
+    let initramfs = "osie/default/initramfs-x86_64";
+    let appliance = &shop.files.appliance;
+    appliance.state.start().unwrap();
+    appliance.tell(MAC, asks());
+    assert!(read(&shop, "pxelinux.cfg/01-52-54-00-00-00-01").await.is_ok());
+    appliance.tell(MAC, EventKind::TftpDone { file: initramfs.to_owned(), bytes: 1, millis: 1 });
+    assert!(appliance.settled(MAC));
+    assert!(read(&shop, "osie/default/vmlinuz-x86_64").await.is_ok(), "it is still in its one boot");
+    appliance.tell(MAC, asks());
+    for name in ["pxelinux.cfg/01-52-54-00-00-00-01", initramfs, "osie/default/vmlinuz-x86_64"] {
+        assert!(read(&shop, name).await.unwrap_err().contains("has booted once"), "{name}");
+    }
 }
 
 #[tokio::test]

@@ -130,6 +130,7 @@ async fn scripts_and_their_paths() {
             200,
             config(),
         ),
+        ("PXELINUX asks for other names too", "GET /pxelinux.cfg/none", "", 404, vec![]),
         (
             "issue 3, netboot = false",
             "GET /pxelinux.cfg/01-52-54-00-00-00-02",
@@ -137,9 +138,13 @@ async fn scripts_and_their_paths() {
             403,
             vec![Text("netboot is switched off")],
         ),
-        ("PXELINUX asks for other names too", "GET /pxelinux.cfg/default", "", 404, vec![]),
-        ("TINKERBELL 1.10", "GET /healthcheck", "", 200, vec![Text("\"uptime_seconds\":")]),
-        ("TINKERBELL 1.10", "GET /smee/metrics", "", 200, vec![Text("captaind_")]),
+        (
+            "cobbler#3329, no way on to what installs",
+            "GET /pxelinux.cfg/default",
+            "",
+            403,
+            vec![Text("netboot is switched off")],
+        ),
     ])
     .await;
 }
@@ -154,4 +159,118 @@ async fn events_show_paths_as_people_read_them() {
     assert!(
         events.text().contains("/ipxe/script/52:54:00:00:00:01/auto.ipxe") && !events.text().contains("%3A")
     );
+}
+
+#[tokio::test]
+async fn what_watches_existing_installations() {
+    let text = "text/plain; version=0.0.4";
+    let counters =
+        || vec![Has("Content-Type", text), Text("# TYPE captaind_leases gauge\ncaptaind_leases 0\n")];
+    let health =
+        || vec![Has("Content-Type", "application/json"), Text("\"git_rev\":"), Text("\"uptime_seconds\":")];
+    check(vec![
+        (SMEE, "GET /healthcheck", "", 200, health()),
+        (SMEE, "HEAD /healthcheck", "", 200, vec![Empty, Has("Content-Type", "application/json")]),
+        (SMEE, "POST /healthcheck", "", 405, vec![Has("Allow", "GET,HEAD")]),
+        (SMEE, "GET /smee/metrics", "", 200, counters()),
+        ("INTERFACE", "GET /metrics", "", 200, counters()),
+        ("INTERFACE", "GET /healthz", "", 200, vec![Body(b"ok\n")]),
+        ("INTERFACE", "GET /readyz", "", 200, vec![Body(b"ready\n")]),
+    ])
+    .await;
+    let daemon = house();
+    let one = daemon.json("/healthcheck").await;
+    assert_eq!(one["git_rev"], env!("CARGO_PKG_VERSION"));
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let uptime = |answer: &Value| answer["uptime_seconds"].as_u64().unwrap();
+    let two = daemon.json("/healthcheck").await;
+    assert!(uptime(&one) < uptime(&two) && uptime(&two) < 60, "{one} {two}");
+}
+
+/// smee serves its TFTP names by HTTP too, below this prefix (`pxe-http-path-prefix`).
+const UNDER: &str = "TINKERBELL 1.10, {/tftp/}<asset>";
+
+#[tokio::test]
+async fn names_of_tftp_by_http() {
+    let loader = || vec![Body(LOADER), Has("Content-Type", "application/efi"), Has("Accept-Ranges", "bytes")];
+    let config = || vec![Text("KERNEL /osie/default/vmlinuz-x86_64"), Text("hw_addr=52:54:00:00:00:01")];
+    let refused = || vec![Text("netboot is switched off for 52:54:00:00:00:02")];
+    let missing = || vec![Text("no file")];
+    check(vec![
+        (UNDER, "GET /tftp/snponly.efi", "", 200, loader()),
+        (UNDER, "GET /tftp/52:54:00:00:00:01/snponly.efi", "", 200, loader()),
+        ("RFC 9110 9.3.2", "HEAD /tftp/snponly.efi", "", 200, vec![Empty, Has("Content-Length", "18")]),
+        (
+            "TINKERBELL 1.10, traceparent",
+            "GET /tftp/snponly.efi-00-23b1e307bb35484f535a1f772c06910e-d887dc3912240434-01",
+            "",
+            200,
+            loader(),
+        ),
+        ("issue 3, netboot = false", "GET /tftp/52:54:00:00:00:02/snponly.efi", "", 403, refused()),
+        ("FIRMWARE 26, poweroff needs iPXE", "GET /tftp/52:54:00:00:00:03/snponly.efi", "", 200, loader()),
+        (UNDER, "GET /tftp/pxelinux.cfg/01-52-54-00-00-00-01", "", 200, config()),
+        ("RFC 9110 9.3.2", "HEAD /tftp/pxelinux.cfg/01-52-54-00-00-00-01", "", 200, vec![Empty]),
+        ("issue 3, netboot = false", "GET /tftp/pxelinux.cfg/01-52-54-00-00-00-02", "", 403, refused()),
+        (
+            UNDER,
+            "GET /tftp/grub/grub.cfg-01-52-54-00-00-00-01",
+            "",
+            200,
+            vec![Text("hw_addr=52:54:00:00:00:01")],
+        ),
+        (UNDER, "GET /tftp/autoexec.ipxe", "", 200, vec![Text("#!ipxe")]),
+        (UNDER, "GET /tftp/osie/default/vmlinuz-x86_64", "", 200, vec![Body(KERNEL)]),
+        (
+            "U-Boot joins its prefix and a whole path",
+            "GET /tftp//osie/default/vmlinuz-x86_64",
+            "",
+            200,
+            vec![Body(KERNEL)],
+        ),
+        (UNDER, "GET /tftp/osie/default/initramfs-x86_64", "Range: bytes=5-9\r\n", 206, vec![Bytes(5..10)]),
+        (UNDER, "GET /tftp/pxelinux.cfg/default", "", 200, vec![Bytes(0..1000)]),
+        (
+            "RFC 9110 14.2",
+            "GET /tftp/pxelinux.cfg/default",
+            "Range: bytes=990-\r\n",
+            206,
+            vec![Bytes(990..1000)],
+        ),
+        (
+            "RFC 9110 9.3.2",
+            "HEAD /tftp/pxelinux.cfg/default",
+            "",
+            200,
+            vec![Empty, Has("Content-Length", "1000")],
+        ),
+        ("the prefix may be left out", "GET /pxelinux.cfg/default", "", 200, vec![Bytes(0..1000)]),
+        (UNDER, "GET /tftp/nosuch.efi", "", 404, missing()),
+        ("INTERFACE", "GET /tftp/osie/nosuch/vmlinuz-x86_64", "", 404, missing()),
+        ("no way out of the folder", "GET /tftp/..%2fosie%2fdefault%2fvmlinuz-x86_64", "", 404, missing()),
+        (
+            "no way out of the folder",
+            "GET /tftp/pxelinux.cfg/../../osie/default/vmlinuz-x86_64",
+            "",
+            404,
+            missing(),
+        ),
+        ("no way out of the folder", "GET /tftp/%2fetc%2fpasswd", "", 404, missing()),
+        ("no NUL", "GET /tftp/snponly.efi%00.txt", "", 404, missing()),
+        ("smee: PUT is refused", "PUT /tftp/snponly.efi", "", 405, vec![]),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_of_the_operators_has_another_tag_when_it_was_written_to() {
+    let daemon = house();
+    let path = "/tftp/pxelinux.cfg/default";
+    let first = daemon.get(path).await.header("Etag").unwrap().to_owned();
+    assert_eq!(daemon.get(path).await.header("Etag"), Some(&*first));
+    let same = daemon.ask("GET", path, &format!("If-None-Match: {first}\r\n"), "").await;
+    assert_eq!(same.status, 304);
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    put(&daemon.folder.path().join("extra/pxelinux.cfg/default"), &[7; 1000]);
+    assert_ne!(daemon.get(path).await.header("Etag"), Some(&*first));
 }
