@@ -7,6 +7,8 @@ const FIRST: Duration = Duration::from_secs(1);
 /// ROMs answer from a polling loop that also draws the screen: less would send everything twice.
 const LEAST: Duration = Duration::from_millis(200);
 const MOST: Duration = Duration::from_secs(8);
+/// Less than that is how busy the client is, or its network card's way to save interrupts.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Adaptive retransmission time.
 #[derive(Clone, Debug)]
@@ -33,6 +35,20 @@ impl Patience {
     /// The smoothed round trip time, or the guess at it; zero before anything came back.
     pub(crate) fn round_trip(&self) -> Duration {
         self.known.map_or(self.guess, |(smooth, _)| smooth)
+    }
+
+    /// After so long, an answer to what was sent last can no longer be on its way, as far as is known.
+    pub(crate) fn overdue(&self) -> Duration {
+        self.round_trip() + self.variation() * 4
+    }
+
+    /// So long after one answer, the next one to the same window is there if there is one.
+    pub(crate) fn moment(&self) -> Duration {
+        (self.round_trip() / 2).max(self.variation() * 2).max(SHORTEST)
+    }
+
+    fn variation(&self) -> Duration {
+        self.known.map_or(self.guess / 2, |(_, variation)| variation)
     }
 
     /// An answer to something that was sent more than once came so long after the last time.

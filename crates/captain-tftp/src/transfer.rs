@@ -2,7 +2,8 @@
 //!
 //! Blocks are kept until they are acknowledged, at most one window of them, and each is sent as soon as it was read.
 //! An acknowledgement inside the window (RFC 7440 section 4) or, with windows, of the block before it means that
-//! something was lost: everything after it is sent again at once. In lock-step (window 1) a repeated
+//! something was lost, or only that something came twice or late: everything after it is sent again unless a newer one
+//! comes within a moment, and new blocks go out at once. In lock-step (window 1) a repeated
 //! acknowledgement is never answered: RFC 1123 section 4.2.3.1, the Sorcerer's Apprentice.
 
 use std::collections::VecDeque;
@@ -83,6 +84,8 @@ pub struct Transfer {
     attempts: u32,
     complaints: u32,
     begged: u32,
+    /// An acknowledgement leaves it open whether something was lost: when all is sent again if no newer one came.
+    doubt: Option<Duration>,
     /// The client acknowledged something, and acknowledged data.
     began: bool,
     got_data: bool,
@@ -115,6 +118,7 @@ impl Transfer {
             attempts: 0,
             complaints: 0,
             begged: 0,
+            doubt: None,
             began: false,
             got_data: false,
             first_data_lost: 0,
@@ -147,12 +151,13 @@ impl Transfer {
     /// When [`Self::handle_timeout`] is due; `None` when it is over.
     pub fn deadline(&self) -> Option<Duration> {
         let idle = self.progress_at + self.limits.idle;
-        match self.phase {
-            Phase::Over(_) => None,
+        let late = match self.phase {
+            Phase::Over(_) => return None,
             // While blocks are still being read, the client cannot be late.
-            Phase::Sending if self.wants_block() => Some(idle),
-            Phase::Offering | Phase::Sending => Some(idle.min(self.sent_at + self.patience.wait())),
-        }
+            Phase::Sending if self.wants_block() => None,
+            Phase::Offering | Phase::Sending => Some(self.sent_at + self.patience.wait()),
+        };
+        [Some(idle), late, self.doubt].into_iter().flatten().min()
     }
 
     /// Whether one more block should be read and given to [`Self::supply`]. One is read while the OACK is out.
@@ -228,6 +233,9 @@ impl Transfer {
             let seconds = self.limits.idle.as_secs();
             return self.abort(Code::Undefined as u16, &format!("{who} for {seconds} s"));
         }
+        if self.doubt.is_some_and(|doubt| now >= doubt) {
+            return self.rewind();
+        }
         self.patience.back_off();
         self.attempts += 1;
         if self.attempts > self.limits.retries {
@@ -295,29 +303,36 @@ impl Transfer {
             if self.ended {
                 self.finish(End::Complete { bytes: self.bytes });
             }
-        } else if self.is_news(now) {
-            self.rewind();
+        } else {
+            self.doubt = Some(now + self.patience.moment());
         }
     }
 
-    /// The client has nothing of this window. In lock-step that is an old acknowledgement, or one sent twice.
+    /// The client has nothing of this window. In lock-step that is an old acknowledgement, or one sent twice; it may be
+    /// with windows too, if it comes before what was sent last can have been answered.
     fn missed(&mut self, now: Duration) {
-        if self.terms.window_size > 1 && !self.window.is_empty() && self.is_news(now) {
+        if self.terms.window_size == 1 || self.window.is_empty() {
+            return;
+        }
+        if self.is_news(now) {
             if now.saturating_sub(self.sent_at) >= self.patience.wait() / 2 {
                 self.count_first_data();
             }
             self.complaints += 1;
             self.rewind();
+        } else if self.complaints == 0 {
+            self.complaints = 1;
+            self.doubt.get_or_insert(self.sent_at + self.patience.overdue());
         }
     }
 
     /// Whether an acknowledgement can be an answer to what was sent last, and not to what went before it. Some clients
     /// acknowledge each block that they cannot use: whoever complains again is answered less and less often.
     fn is_news(&self, now: Duration) -> bool {
-        let half = self.patience.round_trip() / 2;
+        let round_trip = self.patience.round_trip();
         let quiet = match self.complaints {
-            0 => half,
-            count => half.max(COMPLAINT) * (1 << count.min(16)),
+            0 => round_trip,
+            count => round_trip.max(COMPLAINT) * (1 << count.min(16)),
         };
         now.saturating_sub(self.sent_at) >= quiet.min(self.patience.wait())
     }
@@ -332,6 +347,7 @@ impl Transfer {
         self.began = true;
         self.attempts = 0;
         self.complaints = 0;
+        self.doubt = None;
     }
 
     fn count_first_data(&mut self) {
@@ -351,6 +367,7 @@ impl Transfer {
 
     fn rewind(&mut self) {
         self.repeated = true;
+        self.doubt = None;
         self.sent = 0;
         self.control.1 = self.phase == Phase::Offering;
     }

@@ -146,15 +146,45 @@ fn a_repeated_request_brings_the_same_answer_until_the_client_has_spoken() {
 }
 
 #[test]
-fn an_acknowledgement_in_the_window_means_a_gap_and_the_rest_goes_out_again_at_once() {
+fn an_acknowledgement_in_the_window_brings_new_blocks_at_once_and_all_the_rest_again_a_moment_later() {
     let mut desk = Desk::new("blksize 512 windowsize 4 ", 512 * 20);
     desk.sent(0);
     assert_eq!(desk.ack(10, 0), [1, 2, 3, 4]);
-    assert_eq!(desk.ack(20, 2), [3, 4, 5, 6], "RFC 7440 section 4");
-    assert_eq!(desk.ack(21, 2), [0; 0], "the same once more is no news yet");
-    assert_eq!(desk.ack(40, 2), [3, 4, 5, 6], "a round trip later it is");
-    assert_eq!(desk.ack(46, 2), [0; 0], "and complaints are answered less and less often");
-    assert_eq!(desk.ack(60, 6), [7, 8, 9, 10]);
+    assert_eq!(desk.ack(20, 2), [5, 6]);
+    assert_eq!(desk.timeout(), (30, vec![3, 4, 5, 6]), "RFC 7440 section 4");
+    assert_eq!(desk.ack(31, 2), [0; 0], "the same once more is no news yet");
+    assert_eq!(desk.ack(50, 2), [3, 4, 5, 6], "later it is");
+    assert_eq!(desk.ack(56, 2), [0; 0], "and complaints are answered less and less often");
+    assert_eq!(desk.ack(80, 6), [7, 8, 9, 10]);
+}
+
+#[test]
+fn a_block_that_came_twice_or_late_makes_nothing_go_out_again() {
+    let mut desk = Desk::new("blksize 512 windowsize 4 ", 512 * 20);
+    desk.sent(0);
+    desk.ack(10, 0);
+    assert_eq!(desk.ack(20, 2), [5, 6]);
+    assert_eq!(desk.ack(25, 6), [7, 8, 9, 10]);
+    assert_eq!(desk.timeout(), (225, vec![7, 8, 9, 10]), "only silence does");
+}
+
+#[test]
+fn a_doubled_acknowledgement_is_forgotten_when_the_next_one_comes_and_counts_when_none_does() {
+    for (next, want) in [(true, vec![9, 10, 11, 12]), (false, vec![5, 6, 7, 8])] {
+        let mut desk = Desk::new("blksize 512 windowsize 4 ", 512 * 20);
+        desk.sent(0);
+        desk.ack(10, 0);
+        assert_eq!(desk.ack(20, 4), [5, 6, 7, 8]);
+        assert_eq!(desk.ack(26, 4), [0; 0], "before those can have been answered");
+        if next {
+            assert_eq!(desk.ack(31, 8), want);
+            assert!(desk.timeout().0 > 200);
+        } else {
+            let (at, again) = desk.timeout();
+            assert_eq!(again, want);
+            assert!((30..60).contains(&at), "without a full timeout: {at}");
+        }
+    }
 }
 
 #[test]
