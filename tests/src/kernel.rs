@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::{Finished, cache, captaind};
 
-/// A Docker engine without networks, in a folder of its own, that ends with this value.
+/// A container engine without networks, in a folder of its own, that ends with this value.
 #[derive(Debug)]
 pub struct Engine {
     daemon: Child,
@@ -15,25 +15,50 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts one and waits until it listens.
+    /// Starts a Docker engine and waits until it listens.
     ///
     /// # Panics
     /// Without the package docker.io, or without root.
     pub fn start() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let at = |name: &str| folder.path().join(name).display().to_string();
-        let log = fs::File::create(folder.path().join("log")).expect("a log");
-        let daemon = Command::new("dockerd")
-            .args(["--storage-driver=vfs", "--iptables=false", "--ip6tables=false", "--bridge=none", "-H"])
-            .arg(format!("unix://{}", at("sock")))
-            .args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")])
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("dockerd starts (package docker.io, as root)");
-        let engine = Self { daemon, folder };
+        let engine = Self::spawn(|at| {
+            let mut dockerd = Command::new("dockerd");
+            dockerd.args(["--storage-driver=vfs", "--iptables=false", "--ip6tables=false", "--bridge=none"]);
+            dockerd.args(["-H", &format!("unix://{}", at("sock")), "--data-root", &at("data")]);
+            dockerd.args(["--exec-root", &at("exec"), "--pidfile", &at("pid")]);
+            dockerd
+        });
         engine.until("it listens", || engine.log().contains("API listen"));
         engine
+    }
+
+    /// Starts Podman's server, which speaks Docker's language, and waits until it answers.
+    ///
+    /// # Panics
+    /// Without the packages podman, runc and docker.io (whose command asks), or without root.
+    pub fn podman() -> Self {
+        let engine = Self::spawn(|at| {
+            // Its own defaults ask for more files and processes than every root may have, and crun for one kind of cgroups.
+            let limits = "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n";
+            let settings = format!("{limits}[engine]\nruntime = \"runc\"\n");
+            fs::write(at("conf"), settings).expect("a configuration");
+            let mut podman = Command::new("podman");
+            podman.env("CONTAINERS_CONF", at("conf")).args(["--root", &at("data"), "--runroot", &at("exec")]);
+            podman.args(["--tmpdir", &at("state"), "--events-backend=file", "--storage-driver=vfs"]);
+            podman.args(["--cgroup-manager=cgroupfs", "system", "service", "--time=0"]);
+            podman.arg(format!("unix://{}", at("sock")));
+            podman
+        });
+        engine.until("it answers", || engine.docker(&["version"]).contains("Podman Engine"));
+        engine
+    }
+
+    /// Starts what `command` makes of paths in the engine's folder.
+    fn spawn(command: impl FnOnce(&dyn Fn(&str) -> String) -> Command) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = command(&|name| folder.path().join(name).display().to_string());
+        let log = fs::File::create(folder.path().join("log")).expect("a log");
+        let daemon = command.stdout(Stdio::null()).stderr(log).spawn();
+        Self { daemon: daemon.expect("the engine starts: its packages are there, and we are root"), folder }
     }
 
     fn log(&self) -> String {

@@ -6,8 +6,8 @@ use std::process::Command;
 use captain_tests::{cache, captaind, run, slow_tests};
 use serde_json::Value;
 
-/// 70 MB, as a person counts them, at the default level already.
-const MOST_BYTES: u64 = 70_000_000;
+/// At the default level, which is a fifth larger than level 19: there the default recipe may have 70 MB.
+const MOST_BYTES: u64 = 72_000_000;
 
 #[test]
 fn an_osie_is_built_verified_and_small_and_the_same_twice() {

@@ -32,14 +32,36 @@ const CONFIG: &str = r#"
 osie = "mine"
 
 [osie.mine]
-base = "slim"
 containers = ["scanner.tar"]
-overlay = ["wait"]
+overlay = ["site"]
+services = ["site.service"]
 "#;
 
-/// The agent, whose report ends the lab, starts once the container runs.
-const ORDER: &str =
-    "[Unit]\nAfter=captain-container-scanner.service\n[Service]\nExecStartPre=/usr/bin/sleep 5\n";
+/// The agent, whose report ends the lab, starts once the container and our own service have said what they see.
+const ORDER: &str = "[Unit]\nAfter=captain-container-scanner.service site.service\n";
+const SITE_UNIT: &str = "\
+[Unit]
+After=captain-container-scanner.service rsyslog.service tink-agent-setup.service
+[Service]
+Type=oneshot
+StandardOutput=file:/dev/console
+ExecStart=-/usr/bin/bash /usr/bin/site
+[Install]
+WantedBy=multi-user.target
+";
+/// What of CaptainOS's list works: polkitd answers when it is asked, PAM lets root through, the agent's messages have
+/// come to captaind, who tells them again.
+const SITE: &str = r#"sleep 5
+[[ $(pkaction) == *org.freedesktop.login1* ]] && echo "captain-test: polkitd $(systemctl is-active polkit)"
+su -c 'echo "captain-test: root is $(id -un)"'
+fastfetch --version | sed 's/^/captain-test: /'
+. /usr/lib/captain/cmdline.sh
+parse_cmdline "$(</proc/cmdline)"
+exec 3<>/dev/tcp/192.168.50.1/7080
+printf 'GET /api/v1/machines/%s/logs HTTP/1.0\r\n\r\n' "$(machine_mac)" >&3
+[[ $(cat <&3) == *'"program":"tink-agent-setup","text":"captain: agent is ready"'* ]] && echo "captain-test: captaind heard it"
+echo "captain-test: failed units: $(systemctl --failed --no-legend)"
+"#;
 
 fn write(folder: &Path, path: &str, text: &str) {
     let path = folder.join(path);
@@ -101,7 +123,7 @@ fn an_image_of_the_docker_engine_is_pinned_and_needs_no_engine_from_then_on() {
 }
 
 #[test]
-fn a_container_of_an_archive_runs_as_a_service_of_the_osie() {
+fn a_container_of_an_archive_and_what_captainos_holds_work_on_the_machine() {
     if !slow_tests() {
         return;
     }
@@ -109,14 +131,23 @@ fn a_container_of_an_archive_runs_as_a_service_of_the_osie() {
     let made = Command::new("bash").args(["-c", ARCHIVE]).current_dir(folder.path()).status();
     assert!(made.expect("bash starts").success());
     write(folder.path(), "captaind.toml", CONFIG);
-    write(folder.path(), "wait/etc/systemd/system/tink-agent.service.d/after.conf", ORDER);
+    write(folder.path(), "site/etc/systemd/system/tink-agent.service.d/after.conf", ORDER);
+    write(folder.path(), "site/etc/systemd/system/site.service", SITE_UNIT);
+    write(folder.path(), "site/usr/bin/site", SITE);
     let arguments = ["lab", "--json", "--keep", "-c", "captaind.toml", "--memory", "1024"];
     let out = run(folder.path(), &arguments).expect_code(0);
     let report: Value = serde_json::from_str(&out.stdout).expect("a report");
     let console = report["machines"][0]["console"].as_str().expect("a console");
     let text = String::from_utf8_lossy(&std::fs::read(console).expect("the console's text")).into_owned();
     std::fs::remove_dir_all(report["folder"].as_str().expect("the lab's folder")).expect("it goes away");
-    let said = text.lines().find(|line| line.contains("captain-test:")).unwrap_or_default();
-    assert!(said.contains("bin holds busybox,"), "its own files: `{said}` in\n{text}");
-    assert!(said.contains(" lo"), "the machine's network: `{said}`");
+    let said: Vec<_> = text.lines().filter_map(|line| line.split_once("captain-test: ")).collect();
+    let says = |what: &str| said.iter().any(|(_, text)| text.trim_end().contains(what));
+    assert!(
+        says("bin holds busybox,") && says(" lo"),
+        "the container's files and network: {said:?} in\n{text}"
+    );
+    for what in ["polkitd active", "root is root", "fastfetch 2.", "captaind heard it"] {
+        assert!(says(what), "no `{what}`: {said:?} in\n{text}");
+    }
+    assert!(said.iter().any(|(_, text)| text.trim_end() == "failed units:"), "{said:?}");
 }

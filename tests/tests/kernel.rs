@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use captain_tests::kernel::{Engine, run, small_source};
 use captain_tests::slow_tests;
@@ -56,10 +57,57 @@ fn a_kernel_compiled_on_the_host_is_cached_and_has_the_same_bytes_from_its_lock_
     assert!(vmlinuz(&there, "out") == vmlinuz(&here, "two"));
 }
 
+/// Packs `name` of `folder` as `archive` there.
+fn pack(folder: &Path, archive: &str, name: &str) {
+    let packed = Command::new("tar").args(["-caf", archive, name]).current_dir(folder).status();
+    assert!(packed.expect("tar starts").success());
+}
+
+#[test]
+fn a_tarball_of_sources_is_compiled_and_pinned_by_its_sum_and_one_of_something_else_is_refused() {
+    if !slow_tests() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    small_source(&folder.path().join("linux-6.12"));
+    pack(folder.path(), "linux-6.12.tar.xz", "linux-6.12");
+    let build = |source: &str| {
+        let arguments = ["build", "--kernel", "source", "--builder", "host", "--kernel-src", source];
+        run(folder.path(), NOWHERE, &[&arguments[..], &["--level", "1", "-o", "out"]].concat())
+    };
+    build("linux-6.12.tar.xz").expect_code(0);
+    let text = vmlinuz(folder.path(), "out");
+    assert!(text.windows(13).any(|part| part == b"6.12.0-small "), "another kernel");
+    let lock = json(folder.path().join("out/lock-x86_64.json"));
+    let given = &lock["kernel_inputs"]["source"]["given"];
+    let sum = Command::new("sha256sum").arg(folder.path().join("linux-6.12.tar.xz")).output();
+    let sum = String::from_utf8_lossy(&sum.expect("sha256sum starts").stdout).into_owned();
+    assert_eq!(given["name"], "linux-6.12.tar.xz");
+    assert!(given["sha256"].as_str().is_some_and(|given| sum.starts_with(given)), "{given}: {sum}");
+    fs::create_dir(folder.path().join("other")).expect("a folder");
+    pack(folder.path(), "other.tar", "other");
+    let out = build("other.tar").expect_code(1);
+    assert!(out.stderr.contains("no Kconfig and Makefile in its only top folder"), "{}", out.stderr);
+    let whole = fs::read(folder.path().join("linux-6.12.tar.xz")).expect("the tarball");
+    fs::write(folder.path().join("half.tar.xz"), &whole[..whole.len() / 2]).expect("half of it");
+    let out = build("half.tar.xz").expect_code(1);
+    assert!(out.stderr.contains("unpack the kernel's sources failed"), "{}", out.stderr);
+}
+
 #[test]
 #[ignore = "starts a Docker engine and makes the builder image: cargo xtask kernel"]
 fn sources_are_compiled_in_a_container_once_and_pinned_in_the_lock() {
-    let (engine, folder) = (Engine::start(), tempfile::tempdir().expect("a folder"));
+    compiled_once(&Engine::start());
+}
+
+#[test]
+#[ignore = "starts Podman's server and makes the builder image: cargo xtask kernel"]
+fn podman_compiles_sources_as_docker_does() {
+    compiled_once(&Engine::podman());
+}
+
+fn compiled_once(engine: &Engine) {
+    let folder = tempfile::tempdir().expect("a folder");
     small_source(&folder.path().join("linux"));
     let build = |docker: &str, out: &str| {
         let arguments = ["build", "--kernel", "source", "--kernel-src", "linux", "--level", "1", "-o", out];

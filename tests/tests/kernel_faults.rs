@@ -39,7 +39,7 @@ fn contains(told: &str, parts: &[&str]) {
 /// Starts a build whose sources never stop compiling, and waits until they do that.
 fn endless(folder: &Path, docker: &str, arguments: &[&str]) -> Child {
     let mut command = command(folder, docker, arguments);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("captaind starts");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("captaind starts");
     let begun = Instant::now();
     let compiles = || {
         let logs = if folder.join("cache/kernel").exists() { left(folder, ".log") } else { Vec::new() };
@@ -49,6 +49,8 @@ fn endless(folder: &Path, docker: &str, arguments: &[&str]) -> Child {
         })
     };
     while !compiles() {
+        let ended = child.try_wait().expect("it is our child").is_some();
+        assert!(!ended, "it ended: {}", end(child).stderr);
         assert!(begun.elapsed() < Duration::from_secs(300), "it does not compile");
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -163,7 +165,16 @@ fn ctrl_c_ends_the_compiler_and_leaves_nothing_and_a_kill_leaves_nothing_for_lon
 #[test]
 #[ignore = "starts a Docker engine and makes the builder image: cargo xtask kernel"]
 fn no_container_outlives_its_build_however_that_ends() {
-    let engine = Engine::start();
+    nothing_is_left_in(&Engine::start());
+}
+
+#[test]
+#[ignore = "starts Podman's server and makes the builder image: cargo xtask kernel"]
+fn no_container_of_podman_outlives_its_build_either() {
+    nothing_is_left_in(&Engine::podman());
+}
+
+fn nothing_is_left_in(engine: &Engine) {
     for (signal, code) in [("-INT", Some(130)), ("-TERM", Some(143)), ("-KILL", None)] {
         let folder = site("endless");
         let child = endless(folder.path(), &engine.host(), &BUILD);

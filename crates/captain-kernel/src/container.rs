@@ -45,9 +45,10 @@ pub(crate) async fn has_image(engine: &Engine, image: &str) -> bool {
     engine.docker.inspect_image(image).await.is_ok()
 }
 
-/// Gives the engine the image `repository:tag`, whose one layer is the tar at `layer`.
-pub(crate) async fn import(engine: &Engine, repository: &str, tag: &str, layer: &Path) -> Result<(), Error> {
-    let options = CreateImageOptionsBuilder::default().from_src("-").repo(repository).tag(tag).build();
+/// Gives the engine the image `name` (with its tag), whose one layer is the tar at `layer`.
+pub(crate) async fn import(engine: &Engine, name: &str, layer: &Path) -> Result<(), Error> {
+    // Podman hears no tag that stands apart, Docker takes both.
+    let options = CreateImageOptionsBuilder::default().from_src("-").repo(name).build();
     let file = tokio::fs::File::open(layer).await.map_err(Error::io(layer))?;
     let body = bollard::body_try_stream(ReaderStream::with_capacity(file, 1 << 18));
     let told = engine.docker.create_image(Some(options), Some(body), None).try_collect::<Vec<_>>().await;

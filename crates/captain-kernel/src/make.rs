@@ -192,7 +192,7 @@ impl Job<'_> {
             let layer = self.scratch.join("layer.tar");
             let place = layer.clone();
             blocking(move || image::write(&debs, &place)).await?;
-            container::import(&engine, IMAGE, &tag, &layer).await?;
+            container::import(&engine, &name, &layer).await?;
             fs::remove_file(&layer).map_err(Error::io(&layer))?;
             task.done(&format!("{} packages", self.inputs.toolchain.packages().len()));
         }

@@ -42,7 +42,9 @@ pub fn config(wanted: &[Wanted]) -> String {
 pub(crate) fn configure(host: Arch, arch: Arch, options: usize) -> Vec<Stage> {
     let make = make(host, arch);
     // A tarball has its files below one folder, a folder (packed by captaind) too.
-    let unpack = "rm -rf src out; mkdir -p src out; tar -xf source -C src --strip-components=1";
+    let unpack = "rm -rf src out; mkdir -p src out; tar -xf source -C src --strip-components=1; \
+                  if [ ! -f src/Kconfig ] || [ ! -f src/Makefile ]; then \
+                  echo 'no Kconfig and Makefile in its only top folder: no Linux source tree' >&2; exit 1; fi";
     let configure =
         format!("cp wanted.config src/.config; cd src; {make} olddefconfig; cp .config ../out/config");
     vec![

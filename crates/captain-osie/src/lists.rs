@@ -96,7 +96,18 @@ mod tests {
         for name in ["systemd", "containerd", "runc", "udev", "bash"] {
             assert!(packages.section("base").iter().any(|package| package == name), "{name}");
         }
-        for name in ["iputils-ping", "nftables", "procps", "less"] {
+        for name in [
+            "iputils-ping",
+            "nftables",
+            "procps",
+            "less",
+            "polkitd",
+            "rsyslog",
+            "login",
+            "fastfetch",
+            "acpid",
+            "pigz",
+        ] {
             let has = |base| packages.wanted(base, false).iter().any(|package| package == name);
             assert!(has(Shipped::Default) && has(Shipped::Debug) && !has(Shipped::Slim), "{name}");
         }
@@ -104,9 +115,9 @@ mod tests {
         assert!(links().any(|link| link == ("opt/cni/bin", "../../usr/lib/cni")));
         let all = packages.wanted(Shipped::Debug, true);
         assert!(all.iter().all(|name| !packages.section("assumed").contains(name)));
-        assert!(
-            dropped(Shipped::Slim).unwrap().drop("usr/bin/ss")
-                && !dropped(Shipped::Default).unwrap().drop("usr/bin/ss")
-        );
+        for path in ["usr/bin/ss", "usr/share/polkit-1/actions/org.freedesktop.login1.policy"] {
+            let drops = |base| dropped(base).unwrap().drop(path);
+            assert!(drops(Shipped::Slim) && !drops(Shipped::Default), "{path}");
+        }
     }
 }

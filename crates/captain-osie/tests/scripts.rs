@@ -227,6 +227,30 @@ fn ipam_replaces_dhcp() {
     assert!(!text.contains("DHCP") && !text.contains("NTP="), "{text}");
 }
 
+/// Whether messages are sent away, and rsyslog's configuration.
+fn syslog(cmdline: &str) -> (bool, String) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("cmdline"), cmdline).unwrap();
+    let status = Command::new(overlay().join("usr/lib/captain/syslog"))
+        .env("CAPTAIN_CMDLINE", folder.path().join("cmdline"))
+        .env("CAPTAIN_SYSLOG", folder.path().join("conf"))
+        .status()
+        .unwrap();
+    (status.success(), fs::read_to_string(folder.path().join("conf")).unwrap_or_default())
+}
+
+#[test]
+fn messages_are_sent_to_the_syslog_host_and_to_nobody_where_there_is_none() {
+    let (sent, text) = syslog("syslog_host=10.0.0.1 syslog_port=1514");
+    assert!(sent && text.contains("target=\"10.0.0.1\" port=\"1514\" protocol=\"udp\""), "{text}");
+    assert!(text.contains("$!_SYSTEMD_UNIT startswith \"tink-agent\""), "{text}");
+    let (sent, text) = syslog("syslog_host=log.example");
+    assert!(sent && text.contains("target=\"log.example\" port=\"514\""), "{text}");
+    for cmdline in ["quiet", "syslog_host=", "\"syslog_host=a\\\" b\"", "syslog_host=a syslog_port=x"] {
+        assert_eq!(syslog(cmdline), (false, String::new()), "{cmdline}");
+    }
+}
+
 #[test]
 fn a_report_is_one_http_post_with_json() {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -31,7 +31,7 @@ enum Chore {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Install Docker's engine, then build the kernel from source in it for amd64 and arm64, and boot it (an hour)
+    /// Install Docker's engine and Podman, then build the kernel from source in it for amd64 and arm64, and boot it (an hour)
     Kernel,
     /// Run every fuzz target in turn (nightly compiler)
     Fuzz {

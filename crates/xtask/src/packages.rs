@@ -47,8 +47,9 @@ pub(crate) const COMPILER: &[Needed] = &[
     ("/usr/include/libelf.h", "libelf-dev"),
 ];
 
-/// The container engine that `cargo xtask kernel` starts.
-pub(crate) const ENGINE: &[Needed] = &[("/usr/sbin/dockerd", "docker.io")];
+/// The container engines that `cargo xtask kernel` starts.
+pub(crate) const ENGINE: &[Needed] =
+    &[("/usr/sbin/dockerd", "docker.io"), ("/usr/bin/podman", "podman"), ("/usr/sbin/runc", "runc")];
 
 /// Installs those of the `needed` lists whose file is not there.
 pub(crate) fn ensure(needed: &[&[Needed]], install: bool) -> Result<()> {

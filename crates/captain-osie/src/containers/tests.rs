@@ -227,13 +227,17 @@ fn an_image_that_the_engine_saved_is_found_by_what_the_recipe_says() {
     let archive = bench.folder.path().join("scanner.tar");
     bench.recipe.containers = vec!["docker://my/scanner:1".to_owned(), "docker://other".to_owned()];
     assert_eq!(engine_images(&bench.recipe).last(), Some(("docker://other", "other")));
-    for (source, _) in engine_images(&bench.recipe) {
+    let other = bench.folder.path().join("other.tar");
+    docker_archive(&other, &[layer(&[("b", "y")])]);
+    for ((source, _), archive) in engine_images(&bench.recipe).zip([archive, other]) {
         take_engine_image(source, &archive, &bench.options.cache).unwrap();
     }
     let (locked, image) = put_in(&bench).unwrap();
     let names: Vec<_> = locked.iter().map(|it| (it.source.as_str(), it.name.as_str())).collect();
     assert_eq!(names, [("docker://my/scanner:1", "scanner"), ("docker://other", "other")]);
-    assert!(image.text("usr/lib/captain/containers/scanner/rootfs/a").unwrap().is_some());
+    for file in ["scanner/rootfs/a", "other/rootfs/b"] {
+        assert!(image.text(&format!("usr/lib/captain/containers/{file}")).unwrap().is_some(), "{file}");
+    }
 }
 
 #[test]
