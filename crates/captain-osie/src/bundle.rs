@@ -13,13 +13,14 @@ use captain_debian::{Fetched, Fetcher, Item, Mirrors, Progress, Sha256, Tuning};
 use captain_model::{Artifact, Recipe};
 use tar::{EntryType, Header};
 
-use crate::build::{fetch, output};
+use crate::build::fetch;
 use crate::containers;
 use crate::error::Error;
 use crate::kernel_files::KernelFiles;
 use crate::lock::Lock;
 use crate::manifest::PackageRef;
 use crate::options::BuildOptions;
+use crate::output::output;
 use crate::overlay::OverlayFile;
 use crate::plan::{Plan, overlay};
 use crate::relay::blocking;

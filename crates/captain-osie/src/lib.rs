@@ -29,6 +29,7 @@ pub mod lock;
 pub mod manifest;
 mod modules;
 mod options;
+mod output;
 mod overlay;
 pub mod plan;
 mod pool;

@@ -8,11 +8,12 @@ use captain_debian::{Archive, Deb, EntryKind, Mirrors, Progress, Sha256};
 use captain_model::{Arch, Recipe};
 use serde::{Deserialize, Serialize};
 
-use crate::build::{fetch, output};
+use crate::build::fetch;
 use crate::error::Error;
 use crate::lock::Lock;
 use crate::manifest::PackageRef;
 use crate::options::BuildOptions;
+use crate::output::output;
 use crate::plan::{archive_options, mirrors};
 use crate::relay::blocking;
 

@@ -17,8 +17,8 @@ use serde::{Deserialize, Serialize};
 
 pub use kind::Kind;
 
-use crate::build::json;
 use crate::error::Error;
+use crate::output::json;
 use crate::relay::blocking;
 use names::{Parsed, Part};
 

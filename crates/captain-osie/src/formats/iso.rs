@@ -8,8 +8,8 @@ use super::hybrid::{CYLINDER, Places, boot_info, catalog, master_boot_record};
 use super::iso9660::{Disc, File, SECTOR};
 use super::media::{Media, efi_name};
 use super::{Body, Source, fat};
-use crate::build::Output;
 use crate::error::Error;
+use crate::output::Output;
 
 /// Bytes for a command line: what the kernel takes (2047) but for `BOOT_IMAGE=/boot/vmlinuz
 /// initrd=/boot/initramfs`, which ISOLINUX puts in front. The placeholder is the first 1024 of them, so that a

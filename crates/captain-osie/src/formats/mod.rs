@@ -24,8 +24,8 @@ use serde::{Deserialize, Serialize};
 pub(crate) use body::Body;
 pub(crate) use media::{Media, in_archive};
 
-use crate::build::Output;
 use crate::error::Error;
+use crate::output::Output;
 
 /// A form that an OSIE is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

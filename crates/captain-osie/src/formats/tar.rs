@@ -8,8 +8,8 @@ use flate2::{Compression, GzBuilder};
 use tar::{EntryType, Header};
 
 use super::{Body, Source};
-use crate::build::Output;
 use crate::error::Error;
+use crate::output::Output;
 
 /// Writes the archive, gzipped as those installations expect it.
 pub(super) fn write(source: &Source, out: Output) -> Result<Output, Error> {
@@ -47,7 +47,7 @@ mod tests {
 
     use super::super::testing::source;
     use super::*;
-    use crate::build::output;
+    use crate::output::output;
 
     #[test]
     fn it_holds_kernel_initramfs_and_sums_side_by_side_and_is_always_the_same() {

@@ -6,8 +6,8 @@ use captain_model::Arch;
 use super::media::Media;
 use super::pe::{self, Section};
 use super::{Body, Source};
-use crate::build::Output;
 use crate::error::Error;
+use crate::output::Output;
 
 /// Writes the UKI.
 pub(super) fn write(source: &Source, media: &Media, mut out: Output) -> Result<Output, Error> {

@@ -1,12 +1,13 @@
 //! What a build would do: a list of steps that can be printed, and that the builder executes as it stands.
 
+mod request;
+mod step;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use captain_debian::archive::Options;
-use captain_debian::{Mirrors, Request};
-use captain_model::{Arch, Cmdline, KernelSource, Recipe, Shipped, Timestamp, Tool};
+use captain_debian::Mirrors;
+use captain_model::{Arch, KernelSource, Recipe};
 use serde::Serialize;
 
 use crate::accounts::RootLogin;
@@ -15,13 +16,16 @@ use crate::containers::Container;
 use crate::error::Error;
 use crate::formats::{OutputFormat, media};
 use crate::kernel_files::{self, KernelFiles, LocalKernel};
-use crate::lists::Packages;
 use crate::lock::Lock;
 use crate::manifest::PackageRef;
 use crate::modules::groups::Groups;
 use crate::options::BuildOptions;
 use crate::overlay::{Laid, OverlaySource};
 use crate::tools;
+
+pub use request::archive_options;
+pub(crate) use request::{kernel_package, mirrors, request};
+pub use step::Step;
 
 /// Everything that a build needs to know; see [`plan`].
 #[derive(Debug, Serialize)]
@@ -46,87 +50,6 @@ pub struct Plan {
     pub(crate) overlays: Vec<OverlaySource>,
     #[serde(skip)]
     pub(crate) mirrors: Mirrors,
-}
-
-/// One piece of work.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "step", rename_all = "kebab-case")]
-pub enum Step {
-    /// Download and verify.
-    Fetch {
-        /// The packages, sorted by name.
-        packages: Vec<PackageRef>,
-    },
-    /// Put packages into the tree.
-    Unpack {
-        /// Names, in this order.
-        packages: Vec<String>,
-    },
-    /// Take the kernel out of its package.
-    Kernel {
-        /// Its name.
-        package: String,
-    },
-    /// Take a kernel that is not a package.
-    LocalKernel {
-        /// The vmlinuz, or a folder with it.
-        path: PathBuf,
-    },
-    /// Choose kernel modules and write kmod's indices.
-    Modules {
-        /// Groups and names.
-        wanted: Vec<String>,
-    },
-    /// Folders, device nodes, links: what maintainer scripts would have made.
-    Skeleton,
-    /// Put programs from elsewhere into the tree.
-    Tools {
-        /// Which.
-        tools: Vec<Tool>,
-    },
-    /// Lay files over the tree.
-    Overlay {
-        /// Which.
-        source: OverlaySource,
-    },
-    /// Let these keys log in as root by SSH.
-    SshKeys {
-        /// Lines of `authorized_keys`.
-        keys: Vec<String>,
-    },
-    /// Put container images into the tree, each with a unit that runs it.
-    Containers {
-        /// Which.
-        containers: Vec<Container>,
-    },
-    /// `/etc/passwd` and its kin, from the packages' sysusers.d.
-    Accounts {
-        /// How root may log in.
-        root: RootLogin,
-    },
-    /// One file of all certificate authorities.
-    Certificates,
-    /// Enable units.
-    Units {
-        /// Those beyond what presets enable.
-        services: Vec<String>,
-    },
-    /// Compress and write the image, the kernel and the manifest.
-    Write {
-        /// zstd's level.
-        level: i32,
-        /// File names.
-        files: Vec<String>,
-    },
-    /// Pack kernel and initramfs into another form.
-    Pack {
-        /// Which.
-        format: OutputFormat,
-        /// File name.
-        file: String,
-        /// The kernel's arguments in it, where they are fixed.
-        cmdline: Option<Cmdline>,
-    },
 }
 
 /// Plans the image that `recipe` describes and `lock` pins. Only the overlays, and a kernel that is no package, are
@@ -206,53 +129,6 @@ pub fn check(recipe: &Recipe) -> Result<(), Error> {
         }
         None => Ok(()),
     }
-}
-
-/// The recipe's mirror, or those of this machine's apt.
-pub(crate) fn mirrors(recipe: &Recipe) -> Result<Mirrors, Error> {
-    Ok(match &recipe.mirror {
-        Some(url) => Mirrors::explicit(url),
-        None => Mirrors::of_apt(Path::new("/etc/apt"))?,
-    })
-}
-
-/// How the archive of `recipe` is opened: its mirror or this machine's, its keyring, today.
-///
-/// # Errors
-/// This machine's apt names no mirror and the recipe neither.
-pub fn archive_options(recipe: &Recipe, options: &BuildOptions) -> Result<Options, Error> {
-    let mirrors = mirrors(recipe)?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let now = Timestamp::from_millis(u64::try_from(now.as_millis()).unwrap_or(u64::MAX));
-    let mut wanted = Options::new(mirrors, &recipe.suite, options.arch, options.cache.join("debian"), now);
-    if !recipe.firmware.is_empty() {
-        wanted.components.push("non-free-firmware".to_owned());
-    }
-    wanted.keyring.clone_from(&recipe.keyring);
-    wanted.offline = options.offline;
-    Ok(wanted)
-}
-
-pub(crate) fn request(recipe: &Recipe, options: &BuildOptions) -> Result<Request, Error> {
-    let lists = Packages::ours()?;
-    let mut wanted = lists.wanted(recipe.base, options.is_debug(recipe));
-    if recipe.kernel == KernelSource::Debian {
-        wanted.push(kernel_package(options.arch));
-    }
-    if !recipe.ssh_authorized_keys.is_empty() {
-        wanted.extend_from_slice(lists.section("ssh"));
-    }
-    wanted.extend(recipe.packages.iter().chain(&recipe.firmware).cloned());
-    // Whoever asks for a package by name gets it, even where others are told that it is there.
-    let bare = recipe.base == Shipped::Slim && recipe.packages.is_empty() && !options.debug;
-    let slim = if bare { lists.section("slim-assumed") } else { &[] };
-    let assumed = lists.section("assumed").iter().filter(|name| !recipe.packages.contains(name));
-    Ok(Request::new(wanted).assume(assumed.chain(slim)))
-}
-
-/// The package that always depends on the newest kernel.
-pub(crate) fn kernel_package(arch: Arch) -> String {
-    format!("linux-image-{}", arch.debian())
 }
 
 /// Packages of the image, and those that its formats boot from.
@@ -347,55 +223,5 @@ impl fmt::Display for Plan {
             }
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fetch { packages } => {
-                let bytes: u64 = packages.iter().map(|package| package.size).sum();
-                write!(f, "fetch and verify {} packages, {} MB", packages.len(), bytes / 1_000_000)
-            }
-            Self::Unpack { packages } => write!(f, "unpack {} packages", packages.len()),
-            Self::Kernel { package } => write!(f, "take the kernel and its modules out of {package}"),
-            Self::LocalKernel { path } => {
-                write!(f, "take the kernel and its modules from {}", path.display())
-            }
-            Self::Modules { wanted } => write!(f, "choose modules ({}) and index them", wanted.join(", ")),
-            Self::Skeleton => f.write_str("make folders, device nodes and links"),
-            Self::Tools { tools } => {
-                let names: Vec<_> = tools.iter().map(tools::file_name).collect();
-                write!(f, "put in tools: {}", names.join(", "))
-            }
-            Self::Overlay { source: OverlaySource::Embedded } => {
-                f.write_str("lay captaind's overlay over it")
-            }
-            Self::Overlay { source: OverlaySource::Folder(folder) } => {
-                write!(f, "lay {} over it", folder.display())
-            }
-            Self::SshKeys { keys } => write!(f, "let {} keys log in by SSH", keys.len()),
-            Self::Containers { containers } => {
-                let names: Vec<_> = containers.iter().map(|container| container.source.as_str()).collect();
-                write!(f, "put in containers: {}", names.join(", "))
-            }
-            Self::Accounts { root: RootLogin::Locked } => {
-                f.write_str("make users and groups; root is locked")
-            }
-            Self::Accounts { root: RootLogin::Keys } => {
-                f.write_str("make users and groups; root has keys only")
-            }
-            Self::Accounts { root: RootLogin::Open } => {
-                f.write_str("make users and groups; root has no password")
-            }
-            Self::Certificates => f.write_str("bundle the certificate authorities"),
-            Self::Units { services } if services.is_empty() => f.write_str("enable units as presets say"),
-            Self::Units { services } => write!(f, "enable units as presets say, and {}", services.join(", ")),
-            Self::Write { level, files } => write!(f, "write {} (zstd level {level})", files.join(" and ")),
-            Self::Pack { format, file, cmdline: None } => write!(f, "pack them into {file} ({format})"),
-            Self::Pack { format, file, cmdline: Some(line) } => {
-                write!(f, "pack them into {file} ({format}) with `{line}`")
-            }
-        }
     }
 }
