@@ -97,6 +97,12 @@ impl Drop for Engine {
         // SIGTERM: the engine takes its containerd and its mounts down.
         let _ = Command::new("kill").arg(self.daemon.id().to_string()).status();
         let _ = self.daemon.wait();
+        // Podman's minders of commands that ended stay for five minutes.
+        let minders = Command::new("pgrep").args(["-f", &self.folder.path().display().to_string()]).output();
+        let minders = minders.map(|found| String::from_utf8_lossy(&found.stdout).into_owned());
+        for process in minders.unwrap_or_default().lines() {
+            let _ = Command::new("kill").arg(process).status();
+        }
     }
 }
 
