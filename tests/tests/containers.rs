@@ -111,7 +111,7 @@ fn an_image_of_the_docker_engine_is_pinned_and_needs_no_engine_from_then_on() {
     assert!(loaded.expect("docker starts").success());
     let containers = |out: Finished| -> Value {
         let plan: Value = serde_json::from_str(&out.expect_code(0).stdout).expect("a plan");
-        let steps = plan["steps"].as_array().expect("steps");
+        let steps = plan[0]["steps"].as_array().expect("steps");
         let step = steps.iter().find(|step| step["step"] == "containers").expect("a step with containers");
         step["containers"].clone()
     };
