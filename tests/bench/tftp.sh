@@ -2,7 +2,8 @@
 # What 32 TFTP clients get in sum, block size 1468: captaind, dnsmasq and tftpd-hpa in lock-step (which is all that
 # those two can do), and captaind with windowsize 16, as iPXE and U-Boot ask for; in turns. In two ways:
 # - apart: clients with sockets on one half of the processors, the server on the other;
-# - whole: the veth device answers for the clients (XDP), as if they were other machines: all processors serve.
+# - whole: the clients' end of the veth pair answers for them (a tcx program, Linux 6.6), as if they were other machines:
+#   all processors serve.
 #
 # usage: tests/bench/tftp.sh [MEGABYTES PER CLIENT, 8] [ROUNDS, 7]     as root; CAPTAIND=path of a release build
 # needs: dnsmasq (dnsmasq-base), in.tftpd (tftpd-hpa), curl; $TOOLS/boot-load (cargo build --release -p captain-tests)
@@ -41,8 +42,6 @@ $SERVER_ON ip netns exec dnsmasq dnsmasq --keep-in-foreground --conf-file=/dev/n
     --bind-interfaces --enable-tftp --tftp-root="$DIR/tftp" --tftp-max=100 >dnsmasq.log 2>&1 & dnsmasq=$!
 $SERVER_ON ip netns exec hpa in.tftpd --foreground --address 10.79.0.1:69 --user nobody --secure "$DIR/tftp" >hpa.log 2>&1 & hpa=$!
 ip -n client link set c0 down; ip -n client link set c0 name c77; ip -n client link set c77 up
-sleep infinity | "$TOOLS/boot-load" near s0 &
-for peer in dnsmasq hpa; do sleep infinity | ip netns exec "$peer" "$TOOLS/boot-load" near s0 & done
 sleep 1
 apart
 everywhere=0-$(($(nproc) - 1)) half=${SERVER_ON##* } clients=$LOAD_ON

@@ -1,4 +1,4 @@
-//! As much of bpf(2) as an XDP program of some dozen instructions needs: an assembler with labels, array maps, links.
+//! As much of bpf(2) as a program of some dozen instructions in front of a network device (tcx) needs: an assembler with labels, array maps, links.
 
 use std::collections::HashMap;
 use std::ffi::CString;
@@ -9,7 +9,6 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 pub(super) const ADD: u8 = 0x07;
 pub(super) const ADD_REGISTER: u8 = 0x0f;
 pub(super) const SUBTRACT: u8 = 0x17;
-pub(super) const SUBTRACT_REGISTER: u8 = 0x1f;
 pub(super) const AND: u8 = 0x57;
 pub(super) const SHIFT_RIGHT: u8 = 0x77;
 pub(super) const XOR: u8 = 0xa7;
@@ -27,17 +26,16 @@ pub(super) const BYTE: u8 = 0x10;
 pub(super) const LONG: u8 = 0x18;
 // The kernel's functions: include/uapi/linux/bpf.h.
 pub(super) const LOOKUP: i32 = 1;
-pub(super) const ADJUST_TAIL: i32 = 65;
+pub(super) const REDIRECT: i32 = 23;
+pub(super) const CHANGE_TAIL: i32 = 38;
 
 const MAP_CREATE: libc::c_long = 0;
 const MAP_LOOKUP: libc::c_long = 1;
 const PROG_LOAD: libc::c_long = 5;
 const LINK_CREATE: libc::c_long = 28;
 const ARRAY: u32 = 2;
-const XDP: u32 = 6;
-const ATTACH_XDP: u32 = 37;
-/// In the driver, not in the slow way that every device has.
-const IN_DRIVER: u32 = 1 << 2;
+const CLASSIFIER: u32 = 3;
+const ATTACH_INGRESS: u32 = 46;
 
 /// Instructions, and the jumps among them that still want a place.
 #[derive(Default)]
@@ -130,15 +128,16 @@ impl Program {
         Ok(code)
     }
 
-    /// Loads it into the kernel and has it see what `interface` takes in, until what is returned is dropped.
+    /// Loads it into the kernel and has it see what the interface of that number takes in, until what is returned is
+    /// dropped.
     ///
     /// # Errors
-    /// The kernel's, with what its verifier says; or an interface that is not there.
-    pub(super) fn attach(&self, interface: &str) -> io::Result<[OwnedFd; 2]> {
+    /// The kernel's, with what its verifier says. It must be Linux 6.6 or later.
+    pub(super) fn attach(&self, interface: u32) -> io::Result<[OwnedFd; 2]> {
         let code = self.linked().map_err(io::Error::other)?;
         let mut log = vec![0_u8; 65536];
         let mut attributes = [0_u64; 16];
-        attributes[0] = words(XDP, u32::try_from(code.len()).unwrap_or(u32::MAX));
+        attributes[0] = words(CLASSIFIER, u32::try_from(code.len()).unwrap_or(u32::MAX));
         attributes[1] = code.as_ptr() as u64;
         attributes[2] = c"GPL".as_ptr() as u64;
         attributes[3] = words(1, u32::try_from(log.len()).unwrap_or(0));
@@ -147,16 +146,23 @@ impl Program {
             let said = String::from_utf8_lossy(&log);
             io::Error::new(error.kind(), format!("{error}: {}", said.trim_end_matches('\0')))
         })?;
-        let name = CString::new(interface)?;
-        // SAFETY: a string that ends with zero.
-        let index = unsafe { libc::if_nametoindex(name.as_ptr()) };
-        if index == 0 {
-            return Err(io::Error::last_os_error());
-        }
         let mut attributes = [0_u64; 16];
-        attributes[0] = words(program.as_raw_fd().cast_unsigned(), index);
-        attributes[1] = words(ATTACH_XDP, IN_DRIVER);
+        attributes[0] = words(program.as_raw_fd().cast_unsigned(), interface);
+        attributes[1] = words(ATTACH_INGRESS, 0);
         Ok([call(LINK_CREATE, &mut attributes)?, program])
+    }
+}
+
+/// The number of an interface.
+///
+/// # Errors
+/// There is none of that name.
+pub(super) fn number(interface: &str) -> io::Result<u32> {
+    let name = CString::new(interface)?;
+    // SAFETY: a string that ends with zero.
+    match unsafe { libc::if_nametoindex(name.as_ptr()) } {
+        0 => Err(io::Error::last_os_error()),
+        number => Ok(number),
     }
 }
 

@@ -2,7 +2,6 @@
 //!
 //! `boot-load tftp SERVER:PORT FILE CLIENTS BLOCK WINDOW PAUSE FIRST`: windows of 1 are not asked for.
 //! `boot-load wire SERVER:PORT FILE CLIENTS BLOCK OWN INTERFACE`: TFTP in lock-step, answered by the interface itself.
-//! `boot-load near INTERFACE`: readies the server's end of a veth pair for that, until its input ends.
 //! `boot-load http SERVER:PORT PATH CLIENTS BLOCK PAUSE FIRST`: BLOCK bytes are read at a time.
 //!
 //! PAUSE is milliseconds before each acknowledgement or read. 32 clients each share a source address, from FIRST on.
@@ -40,9 +39,6 @@ struct Sum {
 fn main() -> Result<(), Box<dyn Error>> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    if let ["near", interface] = words.as_slice() {
-        return wire::stand_by(interface);
-    }
     let begin = Instant::now();
     let sum = match words.as_slice() {
         ["tftp", server, file, clients, block, window, pause, first] => {
@@ -56,7 +52,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         _ => {
             return Err(
-                "usage: boot-load tftp|http SERVER:PORT FILE CLIENTS BLOCK [WINDOW] PAUSE FIRST\n       boot-load wire SERVER:PORT FILE CLIENTS BLOCK OWN INTERFACE\n       boot-load near INTERFACE".into()
+                "usage: boot-load tftp|http SERVER:PORT FILE CLIENTS BLOCK [WINDOW] PAUSE FIRST\n       boot-load wire SERVER:PORT FILE CLIENTS BLOCK OWN INTERFACE".into()
             );
         }
     };

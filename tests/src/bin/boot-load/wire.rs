@@ -1,5 +1,6 @@
-//! TFTP clients in lock-step that cost nearly nothing: an XDP program turns each block round into its acknowledgement
-//! where the network device takes it in, so that all processors are the server's, as if the clients were other machines.
+//! TFTP clients in lock-step that cost nearly nothing: a program in the kernel turns each block round into its
+//! acknowledgement where the network device takes it in, so that all processors are the server's, as if the clients were
+//! other machines.
 
 use std::error::Error;
 use std::io;
@@ -8,9 +9,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::bpf::{
-    ADD, ADD_REGISTER, ADJUST_TAIL, AND, BYTE, HALF, IF_ABOVE_REGISTER, IF_AT_LEAST, IF_EQUAL, IF_NOT_EQUAL,
-    IF_NOT_EQUAL_REGISTER, LONG, LOOKUP, MOVE, MOVE_REGISTER, Program, SHIFT_RIGHT, SUBTRACT,
-    SUBTRACT_REGISTER, WORD, XOR, create_array, look_up,
+    ADD, ADD_REGISTER, AND, BYTE, CHANGE_TAIL, HALF, IF_ABOVE_REGISTER, IF_AT_LEAST, IF_EQUAL, IF_NOT_EQUAL,
+    IF_NOT_EQUAL_REGISTER, LONG, LOOKUP, MOVE, MOVE_REGISTER, Program, REDIRECT, SHIFT_RIGHT, SUBTRACT, WORD,
+    XOR, create_array, look_up, number,
 };
 use super::{Sum, Task};
 
@@ -18,10 +19,12 @@ use super::{Sum, Task};
 const FIRST_PORT: u16 = 20_000;
 /// A transfer in which nothing moved for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What a program says of a frame: include/uapi/linux/bpf.h.
-const DROP: i32 = 1;
-const PASS: i32 = 2;
-const SEND_BACK: i32 = 3;
+/// What a program says of a frame: include/uapi/linux/pkt_cls.h.
+const PASS: i32 = 0;
+const DROP: i32 = 2;
+/// Where a frame begins and ends in memory, in what the program is given: struct __sk_buff of include/uapi/linux/bpf.h.
+const BEGIN: i16 = 76;
+const END: i16 = 80;
 /// How often the clients are looked at.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -52,7 +55,8 @@ const STATE: usize = 16;
 /// The kernel refuses the program, or a socket.
 pub(super) fn load(task: &Task, clients: u16, own: &str, interface: &str) -> Result<Sum, Box<dyn Error>> {
     let states = create_array(STATE, u32::from(clients))?;
-    let _attached = answer(&states, clients, task.block)?.attach(interface)?;
+    let interface = number(interface)?;
+    let _attached = answer(&states, clients, task.block, interface)?.attach(interface)?;
     let request = super::tftp::request(task);
     let sockets = (0..clients).map(|number| {
         let socket = UdpSocket::bind((own, FIRST_PORT + number))?;
@@ -62,18 +66,6 @@ pub(super) fn load(task: &Task, clients: u16, own: &str, interface: &str) -> Res
     });
     let sockets = sockets.collect::<io::Result<Vec<_>>>()?;
     watch(&states, &sockets)
-}
-
-/// Takes what a veth pair's other end sends back, until the input ends: veth wants a program there too, if only one that
-/// lets everything pass.
-///
-/// # Errors
-/// The kernel refuses the program.
-pub(super) fn stand_by(interface: &str) -> Result<(), Box<dyn Error>> {
-    let mut program = Program::default();
-    let _attached = program.immediate(MOVE, 0, PASS).exit().attach(interface)?;
-    io::copy(&mut io::stdin(), &mut io::sink())?;
-    Ok(())
 }
 
 /// Waits until every client has its last block, or nothing moves any more.
@@ -110,10 +102,10 @@ fn complain(sockets: &[UdpSocket]) {
 }
 
 /// The program. Registers: 6 the context, 7 the frame, 8 its end, 9 the client's number.
-fn answer(states: &OwnedFd, clients: u16, block: usize) -> Result<Program, Box<dyn Error>> {
+fn answer(states: &OwnedFd, clients: u16, block: usize, interface: u32) -> Result<Program, Box<dyn Error>> {
     let mut program = Program::default();
     program.register(MOVE_REGISTER, 6, 1);
-    program.load(WORD, 7, 6, 0).load(WORD, 8, 6, 4);
+    program.load(WORD, 7, 6, BEGIN).load(WORD, 8, 6, END);
     program.register(MOVE_REGISTER, 2, 7).immediate(ADD, 2, FRAME).jump_register(
         IF_ABOVE_REGISTER,
         2,
@@ -132,7 +124,7 @@ fn answer(states: &OwnedFd, clients: u16, block: usize) -> Result<Program, Box<d
     // Options are granted: block 0.
     program.store_immediate(HALF, 7, BLOCK, 0).always("acknowledge");
     count(&mut program, states, i32::try_from(block)?);
-    turn_round(&mut program);
+    turn_round(&mut program, i32::try_from(interface)?);
     program.label("pass").immediate(MOVE, 0, PASS).exit();
     program.label("drop").immediate(MOVE, 0, DROP).exit();
     Ok(program)
@@ -154,7 +146,7 @@ fn count(program: &mut Program, states: &OwnedFd, block: i32) {
 }
 
 /// Makes the frame an acknowledgement for who sent it, and sends it back.
-fn turn_round(program: &mut Program) {
+fn turn_round(program: &mut Program, interface: i32) {
     program.label("acknowledge").store_immediate(HALF, 7, OPCODE, i32::from(4_u16.to_be()));
     for (size, one, other) in
         [(WORD, 0, 6), (HALF, 4, 10), (WORD, SOURCE, DESTINATION), (HALF, SOURCE_PORT, DESTINATION_PORT)]
@@ -174,7 +166,7 @@ fn turn_round(program: &mut Program) {
     program.store_immediate(HALF, 7, TOTAL_LENGTH, length);
     program.store_immediate(HALF, 7, UDP_LENGTH, i32::from(12_u16.to_be()));
     program.store_immediate(HALF, 7, UDP_CHECKSUM, 0);
-    program.register(MOVE_REGISTER, 2, 7).immediate(ADD, 2, FRAME).register(SUBTRACT_REGISTER, 2, 8);
-    program.register(MOVE_REGISTER, 1, 6).call(ADJUST_TAIL).jump(IF_NOT_EQUAL, 0, 0, "drop");
-    program.immediate(MOVE, 0, SEND_BACK).exit();
+    program.register(MOVE_REGISTER, 1, 6).immediate(MOVE, 2, FRAME).immediate(MOVE, 3, 0).call(CHANGE_TAIL);
+    program.jump(IF_NOT_EQUAL, 0, 0, "drop");
+    program.immediate(MOVE, 1, interface).immediate(MOVE, 2, 0).call(REDIRECT).exit();
 }
