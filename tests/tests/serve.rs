@@ -66,6 +66,25 @@ fn started_as_root_it_serves_as_somebody_else() {
 }
 
 #[test]
+fn a_low_soft_limit_of_open_files_does_not_bound_its_clients() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_config(folder.path(), "[dhcp]\nmode = \"disabled\"\n");
+    let script = format!(
+        r#"{NETWORK}
+        ulimit -Sn 256; ulimit -Hn 3000
+        "$CAPTAIND" serve -c captaind.toml --state-dir state --cache-dir cache >serve.log 2>&1 & server=$!
+        wait_ready
+        grep '^Max open files' /proc/$server/limits
+        kill $server; wait $server
+        "#
+    );
+    let out = in_namespace(folder.path(), 60, &script).expect_code(0);
+    let limits: Vec<&str> =
+        out.stdout.split_whitespace().filter(|word| word.parse::<u64>().is_ok()).collect();
+    assert_eq!(limits, ["3000", "3000"], "{}", out.stdout);
+}
+
+#[test]
 fn started_with_capabilities_by_somebody_else_no_thread_keeps_one() {
     let folder = tempfile::tempdir().expect("a folder");
     write_config(folder.path(), "[dhcp]\nmode = \"dynamic\"\n");

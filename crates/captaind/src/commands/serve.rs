@@ -6,6 +6,7 @@ use std::sync::Arc;
 use captain_config::PasswordFiles;
 use captain_model::{DhcpMode, Inventory};
 use captain_server::{BindError, BindErrorKind, Bound, Handle};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
@@ -23,6 +24,7 @@ pub(crate) fn run(args: &ServeArgs) -> Result<(), Failure> {
     let loaded = configuration::read_again(&args.site, &passwords).map_err(Failure::usage)?;
     let folders = folders(args, &loaded);
     let interfaces = interfaces(args, &loaded)?;
+    raise_descriptor_limit();
     let bound = bind(args, &loaded, &interfaces, &folders)?;
     give_up_root(&loaded, &folders)?;
     let cache = CacheArgs { cache_dir: Some(folders.cache.clone()) };
@@ -85,6 +87,16 @@ fn folders(args: &ServeArgs, loaded: &Loaded) -> Folders {
 fn interfaces(args: &ServeArgs, loaded: &Loaded) -> Result<Vec<Interface>, Failure> {
     let names = if args.interface.is_empty() { &loaded.config.server.interfaces } else { &args.interface };
     appliance::choose_interfaces(names)
+}
+
+/// Each client costs descriptors: a socket or two, and its file. The usual soft limit of 1,024 is for programs that still
+/// call select(2), and less than a room of machines after a power cut.
+fn raise_descriptor_limit() {
+    let raised = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(error) = raised {
+        tracing::warn!("as many files stay open as the limit was (see `ulimit -n`): {error}");
+    }
 }
 
 fn bind(
