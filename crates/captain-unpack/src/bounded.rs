@@ -53,7 +53,11 @@ mod tests {
         let limit = Limit { least: 1 << 20, ratio: 3 };
         let within = limit.of(io::repeat(0).take((1 << 20) + 30), 10).read_to_end(&mut Vec::new());
         assert_eq!(within.unwrap(), (1 << 20) + 30);
-        let error = limit.of(io::repeat(0), 10).read_to_end(&mut Vec::new()).unwrap_err().to_string();
+        let error = limit
+            .of(io::repeat(0).take((1 << 20) + 31), 10)
+            .read_to_end(&mut Vec::new())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("more than 3 times its size and 1 MiB"), "{error}");
         assert_eq!(limit.of(&b"x"[..], u64::MAX).read(&mut [0]).unwrap(), 1);
     }
