@@ -10,6 +10,7 @@
 mod config;
 mod engine;
 mod finished;
+mod lane;
 mod line;
 mod netascii;
 mod options;

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::net::UdpSocket;
 
+use crate::lane::Lane;
 use crate::socket::{self, Target};
 use crate::wire::{self, Code};
 
@@ -27,15 +28,15 @@ pub(crate) struct Line {
 
 enum Way {
     /// Its own port, on the address that was asked. Not connected, so that a stranger can be told off.
-    Own { socket: UdpSocket, lane: Lane, strangers: u32 },
+    Own { socket: UdpSocket, lane: Second, strangers: u32 },
     /// The listening port; what comes in is handed over by the listener.
     Shared { socket: Arc<UdpSocket>, local: Ipv4Addr },
 }
 
-/// A second socket on a transfer's port, connected to the client: the kernel looks up no route for each datagram.
-enum Lane {
+/// The second socket on a transfer's port.
+enum Second {
     NotYet,
-    Open(UdpSocket),
+    Open(Lane),
     /// No descriptor was left, or the like.
     Never,
 }
@@ -43,7 +44,7 @@ enum Lane {
 impl Line {
     pub(crate) fn own(local: Ipv4Addr, peer: SocketAddrV4, interface: Option<&str>) -> io::Result<Self> {
         let socket = UdpSocket::from_std(socket::bind(SocketAddrV4::new(local, 0), interface)?)?;
-        Ok(Self { peer, way: Way::Own { socket, lane: Lane::NotYet, strangers: 0 }, batches: true })
+        Ok(Self { peer, way: Way::Own { socket, lane: Second::NotYet, strangers: 0 }, batches: true })
     }
 
     pub(crate) fn shared(socket: Arc<UdpSocket>, local: Ipv4Addr, peer: SocketAddrV4) -> Self {
@@ -52,9 +53,8 @@ impl Line {
 
     /// Makes all that follows cheaper, for one more descriptor: worth it where much follows.
     pub(crate) fn hasten(&mut self, interface: Option<&str>) {
-        if let Way::Own { socket, lane: lane @ Lane::NotYet, .. } = &mut self.way {
-            let twin = socket::twin(socket, self.peer, interface).and_then(UdpSocket::from_std);
-            *lane = twin.map_or(Lane::Never, Lane::Open);
+        if let Way::Own { socket, lane: lane @ Second::NotYet, .. } = &mut self.way {
+            *lane = Lane::open(socket, self.peer, interface).map_or(Second::Never, Second::Open);
         }
     }
 
@@ -62,7 +62,7 @@ impl Line {
     pub(crate) async fn send(&self, datagram: &[u8]) -> io::Result<()> {
         // Nearly always at once, and then without the ado of a batch.
         let sent = match &self.way {
-            Way::Own { lane: Lane::Open(lane), .. } => socket::about_this_one(|| lane.try_send(datagram)),
+            Way::Own { lane: Second::Open(lane), .. } => lane.send(&[datagram]),
             Way::Own { socket, .. } => socket.try_send_to(datagram, self.peer.into()),
             Way::Shared { .. } => Err(io::ErrorKind::WouldBlock.into()),
         };
@@ -90,8 +90,14 @@ impl Line {
     }
 
     async fn send_batch(&self, batch: &[&[u8]]) -> io::Result<()> {
+        if let Way::Own { lane: Second::Open(lane), .. } = &self.way {
+            match lane.send(batch) {
+                // The first socket tells when there is room.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                sent => return sent.map(drop),
+            }
+        }
         match &self.way {
-            Way::Own { lane: Lane::Open(lane), .. } => socket::send(lane, Target::Connected, batch).await,
             Way::Own { socket, .. } => socket::send(socket, Target::Peer(self.peer), batch).await,
             Way::Shared { socket, local } => {
                 socket::send(socket, Target::PeerFrom(self.peer, *local), batch).await
@@ -107,8 +113,8 @@ impl Line {
         buffer: &'a mut [u8],
     ) -> Poll<io::Result<Option<&'a [u8]>>> {
         let Way::Own { socket, lane, strangers } = &mut self.way else { return Poll::Pending };
-        if let Lane::Open(lane) = lane
-            && let Poll::Ready(taken) = poll_take(context, lane, |lane| lane.try_recv(buffer))
+        if let Second::Open(lane) = lane
+            && let Poll::Ready(taken) = lane.poll_receive(context, buffer)
         {
             return Poll::Ready(taken.map(|length| Some(&buffer[..length])));
         }
@@ -122,6 +128,19 @@ impl Line {
             let _ = socket.try_send_to(&wire::error(Code::UnknownTransfer, "unknown transfer"), from);
         }
         Poll::Ready(Ok(None))
+    }
+
+    /// Says that the client has answered all that it was sent: see [`Lane::rest`].
+    pub(crate) fn rest(&mut self) {
+        if let Way::Own { lane: Second::Open(lane), .. } = &mut self.way {
+            lane.rest();
+        }
+    }
+
+    /// A datagram of the client that came unnoticed: see [`Lane::left`].
+    pub(crate) fn left<'a>(&self, buffer: &'a mut [u8]) -> Option<&'a [u8]> {
+        let Way::Own { lane: Second::Open(lane), .. } = &self.way else { return None };
+        lane.left(buffer).map(|length| &buffer[..length])
     }
 }
 

@@ -60,7 +60,8 @@ impl Session {
         let terms = Terms::agree(&self.request, size, self.caps());
         let limits = Limits { retries: self.shared.config.retries, idle: self.shared.config.idle };
         let transfer = Transfer::new(Duration::ZERO, terms, limits);
-        let mut exchange = Exchange { session: self, transfer, source, block: None, started };
+        let now = Duration::ZERO;
+        let mut exchange = Exchange { session: self, transfer, source, block: None, started, now };
         exchange.run().await;
         exchange.outcome()
     }
@@ -132,6 +133,8 @@ struct Exchange<R> {
     /// The block that is being read.
     block: Option<Vec<u8>>,
     started: Instant,
+    /// Since then, when something happened last: one look at the clock for each answer and what is sent upon it.
+    now: Duration,
 }
 
 impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
@@ -163,29 +166,38 @@ impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
             return Poll::Ready(());
         }
         if let Poll::Ready(received) = self.session.line.poll_receive(context, buffer) {
-            let now = self.started.elapsed();
+            self.now = self.started.elapsed();
             // An error here is an ICMP message about some datagram: a lost one, then.
             if let Ok(Some(datagram)) = received {
-                self.transfer.handle(now, datagram);
+                self.transfer.handle(self.now, datagram);
             }
-            self.transfer.handle_timeout(now);
+            self.transfer.handle_timeout(self.now);
+            if self.transfer.is_answered() {
+                self.session.line.rest();
+            }
             return Poll::Ready(());
         }
         if self.transfer.wants_block()
             && let Poll::Ready(filled) = self.poll_block(context)
         {
+            self.now = self.started.elapsed();
             self.supply(filled);
             return Poll::Ready(());
         }
         self.arm(sleep.as_mut());
         ready!(sleep.poll(context));
-        self.transfer.handle_timeout(self.started.elapsed());
+        self.now = self.started.elapsed();
+        if let Some(datagram) = self.session.line.left(buffer) {
+            self.transfer.handle(self.now, datagram);
+        }
+        self.transfer.handle_timeout(self.now);
         Poll::Ready(())
     }
 
     fn heed(&mut self, signal: Option<Signal>) {
+        self.now = self.started.elapsed();
         match signal {
-            Some(Signal::Datagram(datagram)) => self.transfer.handle(self.started.elapsed(), &datagram),
+            Some(Signal::Datagram(datagram)) => self.transfer.handle(self.now, &datagram),
             Some(Signal::Repeat) => self.transfer.handle_repeat(),
             Some(Signal::Stop) => self.transfer.abort(0, STOPPED),
             None => self.transfer.abandon(REPLACED),
@@ -227,7 +239,7 @@ impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
 
     async fn send(&mut self) -> io::Result<()> {
         let line = &mut self.session.line;
-        let mut datagrams = self.transfer.transmit(self.started.elapsed());
+        let mut datagrams = self.transfer.transmit(self.now);
         match (datagrams.next(), datagrams.next()) {
             (None, _) => Ok(()),
             (Some(one), None) => line.send(one).await,
@@ -254,6 +266,7 @@ impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
         }
         if self.transfer.is_brisk() {
             self.session.line.hasten(self.session.shared.config.interface.as_deref());
+            self.source.hasten();
         }
         if self.transfer.loses_first_data() && self.transfer.end().is_none() {
             self.shrink();

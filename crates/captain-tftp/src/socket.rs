@@ -119,6 +119,12 @@ pub(crate) async fn reply(
 /// Sends datagrams in one call. All must have the same length, but for the last, which may be shorter: the kernel, or the
 /// card, cuts them apart (UDP_SEGMENT).
 pub(crate) async fn send(socket: &UdpSocket, target: Target, datagrams: &[&[u8]]) -> io::Result<()> {
+    let send = || send_now(socket, target, datagrams);
+    socket.async_io(Interest::WRITABLE, || about_this_one(send)).await.map(drop)
+}
+
+/// The same, without waiting for room.
+pub(crate) fn send_now(socket: &impl AsRawFd, target: Target, datagrams: &[&[u8]]) -> io::Result<usize> {
     let (peer, local) = match target {
         Target::Connected => (None, None),
         Target::Peer(peer) => (Some(peer), None),
@@ -135,8 +141,7 @@ pub(crate) async fn send(socket: &UdpSocket, target: Target, datagrams: &[&[u8]]
     let control: Vec<_> = source.into_iter().chain(cut).collect();
     let slices: Vec<_> = datagrams.iter().map(|datagram| IoSlice::new(datagram)).collect();
     let peer = peer.map(SockaddrIn::from);
-    let send = || Ok(sendmsg(socket.as_raw_fd(), &slices, &control, MsgFlags::empty(), peer.as_ref())?);
-    socket.async_io(Interest::WRITABLE, || about_this_one(send)).await.map(drop)
+    Ok(sendmsg(socket.as_raw_fd(), &slices, &control, MsgFlags::empty(), peer.as_ref())?)
 }
 
 /// A connected socket may complain of an earlier datagram, which an ICMP message was about: then this one was not even

@@ -11,11 +11,14 @@ use crate::request::Mode;
 
 /// Bytes read from the file at a time: some blocks in one call, and not much for each of a thousand slow clients.
 const CHUNK: usize = 8 << 10;
+/// The same for a brisk client, of which there cannot be many at one time.
+const BRISK_CHUNK: usize = 32 << 10;
 
 /// The file of one transfer. What was read and not yet sent is at most one chunk, twice that for netascii.
 pub(crate) struct Source<R> {
     reader: R,
     mode: Mode,
+    chunk: usize,
     /// Read from the file; for netascii, before it was turned into that.
     buffer: Vec<u8>,
     /// Netascii only.
@@ -28,7 +31,21 @@ pub(crate) struct Source<R> {
 
 impl<R: AsyncRead + Unpin> Source<R> {
     pub(crate) fn new(reader: R, mode: Mode) -> Self {
-        Self { reader, mode, buffer: Vec::new(), text: Vec::new(), taken: 0, filled: 0, ended: false }
+        Self {
+            reader,
+            mode,
+            chunk: CHUNK,
+            buffer: Vec::new(),
+            text: Vec::new(),
+            taken: 0,
+            filled: 0,
+            ended: false,
+        }
+    }
+
+    /// Reads more at a time from now on.
+    pub(crate) fn hasten(&mut self) {
+        self.chunk = BRISK_CHUNK;
     }
 
     /// Appends to `block` until it has `end` bytes or the file has no more. Nothing is lost when the caller turns to
@@ -59,7 +76,7 @@ impl<R: AsyncRead + Unpin> Source<R> {
     }
 
     fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.buffer.resize(CHUNK, 0);
+        self.buffer.resize(self.chunk, 0);
         let count = ready!(Pin::new(&mut self.reader).poll_read(context, &mut self.buffer))?;
         self.ended = count == 0;
         self.taken = 0;

@@ -143,6 +143,11 @@ impl Transfer {
         self.first_data_lost >= 2
     }
 
+    /// Whether the client has answered all that it was sent.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.phase == Phase::Sending && self.window.is_empty()
+    }
+
     /// Whether the client has taken a lot already and answers fast.
     pub fn is_brisk(&self) -> bool {
         self.bytes >= BRISK_BYTES && self.patience.round_trip() <= BRISK_ROUND_TRIP

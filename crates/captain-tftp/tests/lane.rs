@@ -86,6 +86,23 @@ async fn a_brisk_client_has_a_socket_of_its_own_and_strangers_are_told_off_all_t
 }
 
 #[tokio::test]
+async fn an_error_right_behind_an_acknowledgement_ends_the_transfer() {
+    let server = ours(&Files::new(&[("file", SIZE)]), config());
+    for count in 1..=20 {
+        let enough = |client: &Raw, got: &[u8]| is_brisk(client, got) && got.len() > 300_000;
+        let (mut client, mut got) = begun(server.address, Duration::ZERO, enough).await;
+        next(&mut client, &mut got).await;
+        client.ack(last(&got)).await;
+        client.say(b"\0\x05\0\x03disk full\0").await;
+        let outcome = server.finished(count).await.pop().unwrap().outcome;
+        assert!(
+            matches!(&outcome, Outcome::Failed { why } if why.contains("disk full")),
+            "{count}: {outcome:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn small_files_and_slow_clients_cost_no_second_socket() {
     let server = ours(&Files::new(&[("file", SIZE)]), config());
     let (client, _) = begun(server.address, Duration::ZERO, |_, got| got.len() > 50_000).await;

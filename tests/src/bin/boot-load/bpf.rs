@@ -26,7 +26,7 @@ pub(super) const BYTE: u8 = 0x10;
 pub(super) const LONG: u8 = 0x18;
 // The kernel's functions: include/uapi/linux/bpf.h.
 pub(super) const LOOKUP: i32 = 1;
-pub(super) const REDIRECT: i32 = 23;
+pub(super) const REDIRECT_PEER: i32 = 155;
 pub(super) const CHANGE_TAIL: i32 = 38;
 
 const MAP_CREATE: libc::c_long = 0;

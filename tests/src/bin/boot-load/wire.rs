@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use super::bpf::{
     ADD, ADD_REGISTER, AND, BYTE, CHANGE_TAIL, HALF, IF_ABOVE_REGISTER, IF_AT_LEAST, IF_EQUAL, IF_NOT_EQUAL,
-    IF_NOT_EQUAL_REGISTER, LONG, LOOKUP, MOVE, MOVE_REGISTER, Program, REDIRECT, SHIFT_RIGHT, SUBTRACT, WORD,
-    XOR, create_array, look_up, number,
+    IF_NOT_EQUAL_REGISTER, LONG, LOOKUP, MOVE, MOVE_REGISTER, Program, REDIRECT_PEER, SHIFT_RIGHT, SUBTRACT,
+    WORD, XOR, create_array, look_up, number,
 };
 use super::{Sum, Task};
 
@@ -145,7 +145,8 @@ fn count(program: &mut Program, states: &OwnedFd, block: i32) {
     program.store_immediate(WORD, 0, 4, 1);
 }
 
-/// Makes the frame an acknowledgement for who sent it, and sends it back.
+/// Makes the frame an acknowledgement for who sent it, and gives it to the other end of the veth pair, in the server's
+/// network namespace, as if it came from the wire there.
 fn turn_round(program: &mut Program, interface: i32) {
     program.label("acknowledge").store_immediate(HALF, 7, OPCODE, i32::from(4_u16.to_be()));
     for (size, one, other) in
@@ -168,5 +169,5 @@ fn turn_round(program: &mut Program, interface: i32) {
     program.store_immediate(HALF, 7, UDP_CHECKSUM, 0);
     program.register(MOVE_REGISTER, 1, 6).immediate(MOVE, 2, FRAME).immediate(MOVE, 3, 0).call(CHANGE_TAIL);
     program.jump(IF_NOT_EQUAL, 0, 0, "drop");
-    program.immediate(MOVE, 1, interface).immediate(MOVE, 2, 0).call(REDIRECT).exit();
+    program.immediate(MOVE, 1, interface).immediate(MOVE, 2, 0).call(REDIRECT_PEER).exit();
 }
