@@ -30,6 +30,9 @@ const PROGRAMS: [(&str, &str); 11] = [
     ("awk", "mawk"),
 ];
 
+/// What arm64's vmlinuz.efi learns its length by, and its package.
+const HEXDUMP: (&str, &str) = ("hexdump", "bsdextrautils");
+
 /// A header that amd64's objtool is compiled with, and its package.
 const LIBELF: (&str, &str) = ("/usr/include/libelf.h", "libelf-dev");
 
@@ -57,6 +60,9 @@ pub(crate) async fn toolchain(arch: Arch) -> Result<String, Error> {
         PROGRAMS.map(|(program, package)| (program.to_owned(), package.to_owned())).to_vec();
     if !prefix.is_empty() {
         wanted.push((format!("{prefix}gcc"), cross_package(prefix)));
+    }
+    if arch == Arch::Arm64 {
+        wanted.push((HEXDUMP.0.to_owned(), HEXDUMP.1.to_owned()));
     }
     let mut missing: Vec<_> = wanted.into_iter().filter(|(program, _)| !is_program(program)).collect();
     if arch == Arch::Amd64 && !Path::new(LIBELF.0).exists() {

@@ -12,7 +12,7 @@ use tar::{EntryType, Header};
 use crate::error::Error;
 
 /// What is asked for; the rest comes by dependency. The tools of an essential system are not dependencies.
-pub(crate) const PACKAGES: [&str; 22] = [
+pub(crate) const PACKAGES: [&str; 23] = [
     "base-files",
     "dash",
     "coreutils",
@@ -35,6 +35,8 @@ pub(crate) const PACKAGES: [&str; 22] = [
     "libelf-dev",
     "libssl-dev",
     "kmod",
+    // hexdump: arm64's vmlinuz.efi learns its length by it.
+    "bsdextrautils",
 ];
 
 /// What packages ask for and nobody calls here.

@@ -44,6 +44,7 @@ pub(crate) const COMPILER: &[Needed] = &[
     ("/usr/bin/flex", "flex"),
     ("/usr/bin/bison", "bison"),
     ("/usr/bin/zstd", "zstd"),
+    ("/usr/bin/hexdump", "bsdextrautils"),
     ("/usr/include/libelf.h", "libelf-dev"),
 ];
 
