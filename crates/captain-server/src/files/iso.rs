@@ -5,7 +5,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use captain_boot::{IsoRoom, IsoSearch};
@@ -173,18 +174,29 @@ fn stamp(file: &File) -> io::Result<Stamp> {
 /// The ISOs of the appliance, each searched once for each of its versions.
 #[derive(Debug, Default)]
 pub(crate) struct Isos {
-    known: Mutex<HashMap<IsoSource, Arc<Iso>>>,
+    known: std::sync::Mutex<HashMap<IsoSource, Arc<Mutex<Known>>>>,
+}
+
+/// What is known of one ISO. Whoever finds out more holds the lock meanwhile.
+#[derive(Debug, Default)]
+struct Known {
+    iso: Option<Arc<Iso>>,
+    /// When the other server last did not give it, and why.
+    failed: Option<(Instant, UpstreamError)>,
 }
 
 impl Isos {
-    /// The ISO as it is now. The first who asks after a change searches it, others wait for that.
+    /// The ISO as it is now. The first who asks after a change searches it; others who want the same one wait for that,
+    /// and share what comes of it.
     ///
     /// # Errors
     /// There is none, or nothing in it can be replaced.
     pub(crate) async fn open(&self, source: Option<IsoSource>) -> Result<Arc<Iso>, IsoError> {
         let source = source.ok_or(IsoError::NotThere)?;
-        let mut known = self.known.lock().await;
-        let before = known.get(&source).cloned();
+        let asked = Instant::now();
+        let known = self.known(&source);
+        let mut known = known.lock().await;
+        let before = known.iso.clone();
         let iso = match source.clone() {
             IsoSource::File(path) => {
                 let searched = path.clone();
@@ -193,12 +205,23 @@ impl Isos {
                     .unwrap_or_else(|error| Err(io::Error::other(error)))
                     .map_err(|source| IsoError::Unreadable { path, source })?
             }
-            IsoSource::Url(url) => {
-                Iso::fetch(&url, before).await.map_err(|why| IsoError::Upstream { url, why })?
-            }
+            IsoSource::Url(url) => match &known.failed {
+                Some((when, why)) if *when > asked => {
+                    return Err(IsoError::Upstream { url, why: why.clone() });
+                }
+                _ => Iso::fetch(&url, before).await.map_err(|why| {
+                    known.failed = Some((Instant::now(), why.clone()));
+                    IsoError::Upstream { url, why }
+                })?,
+            },
         };
-        known.insert(source.clone(), iso.clone());
+        known.iso = Some(iso.clone());
         if iso.rooms.is_empty() { Err(IsoError::NoPlaceholder(source)) } else { Ok(iso) }
+    }
+
+    fn known(&self, source: &IsoSource) -> Arc<Mutex<Known>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.entry(source.clone()).or_default().clone()
     }
 }
 
@@ -226,6 +249,38 @@ mod tests {
         assert_eq!(isos.open(source.clone()).await.unwrap().rooms[0].offset, 7);
         std::fs::write(&path, "no placeholder").unwrap();
         assert!(matches!(isos.open(source.clone()).await, Err(IsoError::NoPlaceholder(_))));
+    }
+
+    #[tokio::test]
+    async fn a_silent_server_keeps_nobody_from_other_isos_and_is_asked_once_for_all_who_wait() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.iso");
+        std::fs::write(&path, image(7)).unwrap();
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/a.iso", silent.local_addr().unwrap());
+        let isos = Arc::new(Isos::default());
+        let ask = || {
+            let (isos, source) = (isos.clone(), Some(IsoSource::Url(url.clone())));
+            tokio::spawn(async move { isos.open(source).await.map(drop) })
+        };
+        let accept = || tokio::time::timeout(std::time::Duration::from_secs(20), silent.accept());
+        let first = ask();
+        let _first = accept().await.expect("a connection").unwrap();
+        let others = [ask(), ask(), ask()];
+        isos.open(Some(IsoSource::File(path))).await.unwrap();
+        assert!(!first.is_finished(), "the silent server was not waited for");
+        let is_silent =
+            |error: &IsoError| matches!(error, IsoError::Upstream { why: UpstreamError::Silent, .. });
+        assert!(is_silent(&first.await.unwrap().unwrap_err()));
+        for other in others {
+            assert!(is_silent(&other.await.unwrap().unwrap_err()));
+        }
+        // Whoever asks later is not put off by that.
+        let later = ask();
+        let _later = accept().await.expect("a connection").unwrap();
+        assert!(is_silent(&later.await.unwrap().unwrap_err()));
+        assert!(futures_util::FutureExt::now_or_never(silent.accept()).is_none(), "others asked as well");
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 20 });
 const FRESH: Duration = Duration::from_secs(2);
 
 /// Why another server does not give its file.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 pub(crate) enum UpstreamError {
     /// It takes the request and says nothing, or nothing more.
     #[error("it was silent for {} seconds", PATIENCE.as_secs())]
