@@ -113,10 +113,12 @@ impl Line {
         buffer: &'a mut [u8],
     ) -> Poll<io::Result<Option<&'a [u8]>>> {
         let Way::Own { socket, lane, strangers } = &mut self.way else { return Poll::Pending };
-        if let Second::Open(lane) = lane
-            && let Poll::Ready(taken) = lane.poll_receive(context, buffer)
-        {
-            return Poll::Ready(taken.map(|length| Some(&buffer[..length])));
+        if let Second::Open(open) = lane {
+            match open.poll_receive(context, buffer) {
+                Poll::Ready(Some(taken)) => return Poll::Ready(taken.map(|length| Some(&buffer[..length]))),
+                Poll::Ready(None) => *lane = Second::Never,
+                Poll::Pending => {}
+            }
         }
         let (length, from) = ready!(poll_take(context, socket, |socket| socket.try_recv_from(buffer)))?;
         if from == SocketAddr::V4(self.peer) {
@@ -128,6 +130,11 @@ impl Line {
             let _ = socket.try_send_to(&wire::error(Code::UnknownTransfer, "unknown transfer"), from);
         }
         Poll::Ready(Ok(None))
+    }
+
+    /// Whether others should have their turn before the next [`Self::poll_receive`]: see [`Lane::looks`].
+    pub(crate) fn looks(&self) -> bool {
+        matches!(&self.way, Way::Own { lane: Second::Open(lane), .. } if lane.looks())
     }
 
     /// Says that the client has answered all that it was sent: see [`Lane::rest`].

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_tftp::packet::Error as HandlerError;
 use async_tftp::server::Handler;
-use futures_lite::future::poll_once;
+use futures_lite::future::{poll_once, yield_now};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::config::EngineConfig;
@@ -147,6 +147,9 @@ impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
             self.transmit().await;
             if self.transfer.end().is_some() {
                 return;
+            }
+            if self.session.line.looks() {
+                yield_now().await;
             }
             poll_fn(|context| self.poll_step(context, &mut buffer, sleep.as_mut())).await;
             self.take_note();
