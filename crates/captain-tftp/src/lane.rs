@@ -175,5 +175,13 @@ mod tests {
             answer(&client, &mut lane, &[1]).await;
         }
         assert_eq!(looks, [0, 2, 6, 14, 30, 62, 126, 190, 254, 318, 382, 446]);
+        while !lane.looks() {
+            answer(&client, &mut lane, &[1]).await;
+        }
+        answer(&client, &mut lane, &[1]).await;
+        assert!(poll_once(receive(&mut lane)).await.is_none());
+        answer(&client, &mut lane, &[1]).await;
+        answer(&client, &mut lane, &[1]).await;
+        assert!(lane.looks(), "one answer that was there, and it looks as often as in the beginning");
     }
 }
