@@ -60,7 +60,7 @@ impl Session {
         let terms = Terms::agree(&self.request, size, self.caps());
         let limits = Limits { retries: self.shared.config.retries, idle: self.shared.config.idle };
         let transfer = Transfer::new(Duration::ZERO, terms, limits);
-        let now = Duration::ZERO;
+        let now = started.elapsed();
         let mut exchange = Exchange { session: self, transfer, source, block: None, started, now };
         exchange.run().await;
         exchange.outcome()

@@ -14,6 +14,15 @@ fn text(datagram: &[u8]) -> String {
 }
 
 #[tokio::test]
+async fn what_opened_slowly_is_not_sent_twice_for_that() {
+    let server = ours(&Files::new(&[("slow", 3000)]), config());
+    let mut client = Raw::new(server.address).await;
+    client.read("slow", "blksize 1000 ").await;
+    assert_eq!(kind(&client.hear().await), 0);
+    assert_eq!(client.hear_for(500).await, None, "the OACK again");
+}
+
+#[tokio::test]
 async fn a_file_goes_out_whole_and_is_reported_with_its_size() {
     let files = Files::new(&[("dir/file", 100_000)]);
     for single_port in [false, true] {
