@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Talk { all: open(Ipv4Addr::UNSPECIFIED)?, broadcast: open(Ipv4Addr::BROADCAST)?, mac, xid: 100 };
     let anyone = Ipv4Addr::BROADCAST;
 
-    talk.step("discover", talk.ask(kind::DISCOVER), anyone, PATIENCE)?;
+    // Whoever starts while this is said has not heard it: all begins anew then.
+    talk.step("discover", talk.ask(kind::DISCOVER), anyone, PATIENCE)?.ok_or("no answer")?;
     let mut loud = talk.ask(kind::DISCOVER);
     loud.flags = BROADCAST_FLAG;
     let offer = talk.step("discover-broadcast", loud, anyone, PATIENCE)?.ok_or("no offer")?;
