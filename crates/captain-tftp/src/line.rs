@@ -120,7 +120,7 @@ impl Line {
                 Poll::Pending => {}
             }
         }
-        let (length, from) = ready!(poll_take(context, socket, |socket| socket.try_recv_from(buffer)))?;
+        let (length, from) = ready!(poll_take(context, socket, buffer))?;
         if from == SocketAddr::V4(self.peer) {
             return Poll::Ready(Ok(Some(&buffer[..length])));
         }
@@ -153,14 +153,14 @@ impl Line {
 
 /// Takes a datagram. One call more than there are datagrams is made before the reactor is asked, and that is cheaper than
 /// one recvmmsg(2) with room for two.
-fn poll_take<T>(
+fn poll_take(
     context: &mut Context<'_>,
     socket: &UdpSocket,
-    mut take: impl FnMut(&UdpSocket) -> io::Result<T>,
-) -> Poll<io::Result<T>> {
+    buffer: &mut [u8],
+) -> Poll<io::Result<(usize, SocketAddr)>> {
     loop {
         ready!(socket.poll_recv_ready(context))?;
-        match take(socket) {
+        match socket.try_recv_from(buffer) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             taken => return Poll::Ready(taken),
         }
