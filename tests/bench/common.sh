@@ -93,15 +93,16 @@ note() {
     awk -v name="$1" -v ours="$2" -v theirs="$3" 'BEGIN { print name, (theirs > 0 ? ours / theirs : 0) }' >>"$DIR/rounds"
 }
 
-# verdict NAME LEAST [most]: prints the median of the noted ratios beside the target; remembers a miss for `finish`.
+# verdict NAME [LEAST [most]]: prints the median of the noted ratios beside the target; remembers a miss for `finish`.
+# A ratio without a target is told only.
 missed=0
 verdict() {
-    awk -v name="$1" '$1 == name { print $2 }' "$DIR/rounds" | sort -n | awk -v name="$1" -v target="$2" -v most="${3:-}" '
+    awk -v name="$1" '$1 == name { print $2 }' "$DIR/rounds" | sort -n | awk -v name="$1" -v target="${2:-}" -v most="${3:-}" '
         { all[NR] = $1 }
         END { median = (all[int((NR + 1) / 2)] + all[int(NR / 2) + 1]) / 2
-              met = most ? median <= target : median >= target
-              printf "ratio %s %.2f (%s %s: %s; %d rounds, %.2f to %.2f)\n", name, median, most ? "at most" : "at least", target,
-                  met ? "met" : "MISSED", NR, all[1], all[NR]
+              met = target == "" || (most ? median <= target : median >= target)
+              if (target != "") judged = (most ? "at most " : "at least ") target ": " (met ? "met" : "MISSED") "; "
+              printf "ratio %s %.2f (%s%d rounds, %.2f to %.2f)\n", name, median, judged, NR, all[1], all[NR]
               exit !met }' || missed=1
 }
 finish() { exit $missed; }
