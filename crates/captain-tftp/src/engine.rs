@@ -129,6 +129,7 @@ where
 
     async fn take(&mut self, peer: SocketAddrV4, local: Ipv4Addr, datagram: &[u8]) {
         match Request::parse(datagram) {
+            Ok(_) if self.shared.table.repeats((peer, local), datagram) => {}
             Ok(request) if self.open => self.admit(peer, local, request, datagram).await,
             Ok(request) => self.refuse(peer, local, Code::Undefined, &request.file, "shutting down").await,
             Err(RequestError::NotARequest) => self.route(peer, local, datagram).await,
@@ -155,7 +156,6 @@ where
     async fn admit(&self, peer: SocketAddrV4, local: Ipv4Addr, request: Request, datagram: &[u8]) {
         let permit = match self.shared.table.admit((peer, local), datagram) {
             Admission::New(permit) => permit,
-            Admission::Repeated => return,
             Admission::Refused(why) => {
                 return self.refuse(peer, local, Code::Undefined, &request.file, &why).await;
             }
@@ -170,11 +170,16 @@ where
         };
         let (shared, local) = (self.shared.clone(), SocketAddrV4::new(local, self.port));
         let file = request.file.clone();
-        let session = Session { shared, request, peer, local, permit, line };
+        let mut session = Session::new(shared, request, peer, local, permit, line);
         let (handler, events) = (self.handler.clone(), self.events.clone());
         let run = async move {
-            let outcome = session.run(handler).await;
-            events(Finished { peer, local, file, outcome });
+            loop {
+                let outcome = session.run(handler.clone()).await;
+                events(Finished { peer, local, file: file.clone(), outcome });
+                if !session.is_asked_again() {
+                    break;
+                }
+            }
         };
         self.tasks.spawn_on(run, &worker);
     }

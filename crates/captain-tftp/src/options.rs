@@ -17,6 +17,9 @@ pub struct Caps {
     pub block_size: u16,
     /// Window in blocks.
     pub window_size: u16,
+    /// Time before sending again that the client may choose: with more, its transfer would end before it was sent
+    /// everything as often as it should be.
+    pub timeout: Duration,
 }
 
 /// What was agreed for one transfer.
@@ -43,6 +46,7 @@ impl Terms {
         let bytes = usize::from(block.unwrap_or(DEFAULT_BLOCK));
         let most = u16::try_from((WINDOW_BYTES / bytes).max(1)).unwrap_or(u16::MAX);
         let window = window_size.map(|wanted| wanted.min(caps.window_size.max(1)).min(most));
+        let timeout = timeout.filter(|seconds| Duration::from_secs(u64::from(*seconds)) <= caps.timeout);
         let size = size.filter(|_| asked && request.mode == Mode::Octet);
         let granted = [
             block.map(|block| ("blksize", u64::from(block))),
@@ -65,7 +69,7 @@ impl Terms {
 mod tests {
     use super::*;
 
-    const CAPS: Caps = Caps { block_size: 1468, window_size: 16 };
+    const CAPS: Caps = Caps { block_size: 1468, window_size: 16, timeout: Duration::from_secs(20) };
 
     fn terms(options: &str, size: Option<u64>, caps: Caps) -> Terms {
         let request = Request::parse(format!("\0\x01x\0octet\0{options}").as_bytes()).unwrap();
@@ -88,6 +92,8 @@ mod tests {
             ("windowsize\x004\0", "windowsize 4"),
             ("windowsize\x00999\0", "windowsize 16"),
             ("timeout\x003\0", "timeout 3"),
+            ("timeout\x0020\0tsize\x000\0", "timeout 20 tsize 7000"),
+            ("timeout\x0021\0tsize\x000\0", "tsize 7000"),
             ("unknown\x001\0", ""),
             ("BlkSize\x001024\0TSIZE\x000\0", "blksize 1024 tsize 7000"),
         ] {
@@ -104,7 +110,7 @@ mod tests {
 
     #[test]
     fn a_window_never_holds_more_than_its_bytes() {
-        let caps = Caps { block_size: 65464, window_size: 65535 };
+        let caps = Caps { block_size: 65464, window_size: 65535, ..CAPS };
         assert_eq!(terms("blksize\x0065464\0windowsize\x0065535\0", None, caps).window_size, 4);
         assert_eq!(terms("windowsize\x0065535\0", None, caps).window_size, 512);
     }

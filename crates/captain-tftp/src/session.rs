@@ -24,7 +24,7 @@ use crate::socket::largest_block;
 use crate::source::Source;
 use crate::table::{Permit, Signal, Table};
 use crate::transfer::{End, Limits, Transfer};
-use crate::wire;
+use crate::wire::{self, Reply};
 
 /// RFC 1350's block: every way carries it.
 const SMALLEST_BLOCK: u16 = 512;
@@ -46,11 +46,37 @@ pub(crate) struct Session {
     pub(crate) local: SocketAddrV4,
     pub(crate) permit: Permit,
     pub(crate) line: Line,
+    /// The request came once more.
+    repeated: bool,
+    /// The client ended the transfer.
+    dismissed: bool,
+    /// This is for a request that may have been meant for the transfer before.
+    guessed: bool,
 }
 
 impl Session {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        request: Request,
+        peer: SocketAddrV4,
+        local: SocketAddrV4,
+        permit: Permit,
+        line: Line,
+    ) -> Self {
+        let (repeated, dismissed, guessed) = (false, false, false);
+        Self { shared, request, peer, local, permit, line, repeated, dismissed, guessed }
+    }
+
+    /// After [`Self::run`]: whether it is to run once more. A client that ends a transfer with an error and asks for the
+    /// same again may be heard in the other order, because the two come to different ports.
+    pub(crate) fn is_asked_again(&mut self) -> bool {
+        self.guessed = self.dismissed && self.permit.renew(self.repeated);
+        (self.repeated, self.dismissed) = (false, false);
+        self.guessed
+    }
+
     /// Runs it to its end.
-    pub(crate) async fn run<H: Handler>(mut self, handler: H) -> Outcome {
+    pub(crate) async fn run<H: Handler>(&mut self, handler: H) -> Outcome {
         let started = Instant::now();
         let (reader, size) = match self.open(handler).await {
             Ok(opened) => opened,
@@ -59,8 +85,8 @@ impl Session {
         let source = Source::new(reader, self.request.mode);
         let terms = Terms::agree(&self.request, size, self.caps());
         let limits = Limits { retries: self.shared.config.retries, idle: self.shared.config.idle };
-        let transfer = Transfer::new(Duration::ZERO, terms, limits);
         let now = started.elapsed();
+        let transfer = Transfer::new(now, terms, limits);
         let mut exchange = Exchange { session: self, transfer, source, block: None, started, now };
         exchange.run().await;
         exchange.outcome()
@@ -77,7 +103,12 @@ impl Session {
                 opened = &mut open => break opened,
                 signal = self.permit.signals.recv() => match signal {
                     // The client is impatient, or it talks before there is anything to talk about.
-                    Some(Signal::Repeat | Signal::Datagram(_)) => {}
+                    Some(Signal::Repeat) => self.repeated = true,
+                    Some(Signal::Datagram(datagram)) => if let Some(Reply::Error { code, text }) = Reply::parse(&datagram) {
+                        self.dismissed = true;
+                        return Err(Outcome::Failed { why: format!("the client ended it with error {code}: {text}") });
+                    },
+                    Some(Signal::Evict) => return Err(Outcome::Failed { why: EVICTED.to_owned() }),
                     Some(Signal::Stop) => return Err(Outcome::Failed { why: STOPPED.to_owned() }),
                     None => return Err(Outcome::Failed { why: REPLACED.to_owned() }),
                 },
@@ -102,11 +133,12 @@ impl Session {
             let way = largest_block(*self.local.ip(), self.peer, config.interface.as_deref());
             block_size = block_size.min(way.unwrap_or(u16::MAX).max(SMALLEST_BLOCK));
         }
-        Caps { block_size, window_size: config.window_size }
+        Caps { block_size, window_size: config.window_size, timeout: config.idle / (config.retries + 1) }
     }
 }
 
 const REPLACED: &str = "the client began anew";
+const EVICTED: &str = "others ask, and the client never answered";
 const STOPPED: &str = "the server is shutting down";
 
 /// The code and text of a handler's error. RFC 1350 appendix.
@@ -126,8 +158,8 @@ fn describe(error: &HandlerError) -> (u16, String) {
 }
 
 /// A session whose file is open.
-struct Exchange<R> {
-    session: Session,
+struct Exchange<'a, R> {
+    session: &'a mut Session,
     transfer: Transfer,
     source: Source<R>,
     /// The block that is being read.
@@ -137,7 +169,7 @@ struct Exchange<R> {
     now: Duration,
 }
 
-impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
+impl<R: futures_lite::AsyncRead + Unpin> Exchange<'_, R> {
     async fn run(&mut self) {
         let sleep = sleep_until(self.started);
         tokio::pin!(sleep);
@@ -201,7 +233,11 @@ impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
         self.now = self.started.elapsed();
         match signal {
             Some(Signal::Datagram(datagram)) => self.transfer.handle(self.now, &datagram),
-            Some(Signal::Repeat) => self.transfer.handle_repeat(),
+            Some(Signal::Repeat) => {
+                self.session.repeated = true;
+                self.transfer.handle_repeat();
+            }
+            Some(Signal::Evict) => self.transfer.abandon(EVICTED),
             Some(Signal::Stop) => self.transfer.abort(0, STOPPED),
             None => self.transfer.abandon(REPLACED),
         }
@@ -237,6 +273,7 @@ impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
         if sent.is_err_and(|error| error.raw_os_error() == Some(libc::EMSGSIZE)) {
             self.shrink();
             self.transfer.abort(0, "blocks of this size do not reach you, ask again");
+            let _ = self.send().await;
         }
     }
 
@@ -266,7 +303,9 @@ impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
     fn take_note(&mut self) {
         if self.transfer.has_begun() {
             self.session.permit.begin();
+            self.session.repeated = false;
         }
+        self.session.dismissed = self.transfer.is_dismissed();
         if self.transfer.is_brisk() {
             self.session.line.hasten(self.session.shared.config.interface.as_deref());
             self.source.hasten();
@@ -293,6 +332,7 @@ impl<R: futures_lite::AsyncRead + Unpin> Exchange<R> {
                 Outcome::Sent { bytes: *bytes, millis }
             }
             Some(End::Probe) => Outcome::Probe,
+            Some(End::Failed { .. }) if self.session.guessed && !self.transfer.has_begun() => Outcome::Probe,
             Some(End::Failed { why }) => Outcome::Failed { why: why.clone() },
             None => Outcome::Failed { why: "the transfer was left".to_owned() },
         }

@@ -22,6 +22,8 @@ pub(crate) enum Signal {
     Repeat,
     /// A datagram of its client came to the listening port (single-port mode).
     Datagram(Vec<u8>),
+    /// Its client never answered, and others ask.
+    Evict,
     /// The daemon ends.
     Stop,
 }
@@ -67,8 +69,6 @@ pub(crate) struct Permit {
 pub(crate) enum Admission {
     /// It is a transfer.
     New(Permit),
-    /// It was the same request again; its transfer knows.
-    Repeated,
     /// There are too many.
     Refused(String),
 }
@@ -78,25 +78,31 @@ impl Table {
         Arc::new(Self { state: Mutex::default(), max_transfers, max_per_client })
     }
 
-    /// Decides on a request. An equal one is the same sent again until its client has acknowledged something; after
-    /// that, and for any other, the client began anew (a power cycle, a ROM with fixed ports): the old one ends.
+    /// Whether it is the same request sent again, which its transfer is told then. It is until its client has
+    /// acknowledged something; after that, and for any other request, the client began anew.
+    pub(crate) fn repeats(&self, key: Key, request: &[u8]) -> bool {
+        let state = self.lock();
+        let same = |slot: &&Slot| slot.request == request && !slot.begun.load(Ordering::Relaxed);
+        let Some(slot) = state.slots.get(&key).filter(same) else { return false };
+        // A full queue loses it, as the network might have.
+        let _ = slot.signals.try_send(Signal::Repeat);
+        true
+    }
+
+    /// Decides on a request that is no repetition. A transfer from the same port ends (a power cycle, a ROM with fixed
+    /// ports). Where there are as many as may be, the oldest one whose client never answered ends: it may be forged.
     pub(crate) fn admit(self: &Arc<Self>, key: Key, request: &[u8]) -> Admission {
         let mut state = self.lock();
-        if let Some(slot) = state.slots.get(&key)
-            && slot.request == request
-            && !slot.begun.load(Ordering::Relaxed)
-        {
-            // A full queue loses it, as the network might have.
-            let _ = slot.signals.try_send(Signal::Repeat);
-            return Admission::Repeated;
-        }
-        let replaced = usize::from(state.slots.remove(&key).is_some());
+        let mut freed = usize::from(state.slots.remove(&key).is_some());
         let client = state.per_client.get(key.0.ip()).copied().unwrap_or(0);
-        if state.running >= self.max_transfers + replaced {
-            return Admission::Refused(format!("busy: {} transfers run already, try again", state.running));
-        }
-        if client >= self.max_per_client + replaced {
+        if client >= self.max_per_client + freed {
             return Admission::Refused(format!("too many: you have {client} transfers already"));
+        }
+        if state.running == self.max_transfers && freed == 0 {
+            freed = usize::from(state.evict());
+        }
+        if state.running >= self.max_transfers + freed {
+            return Admission::Refused(format!("busy: {} transfers run already, try again", state.running));
         }
         Admission::New(self.enter(&mut state, key, request))
     }
@@ -162,7 +168,35 @@ impl Table {
     }
 }
 
+impl State {
+    /// Ends the oldest transfer whose client has not answered.
+    fn evict(&mut self) -> bool {
+        let silent = self.slots.iter().filter(|(_, slot)| !slot.begun.load(Ordering::Relaxed));
+        let Some(key) = silent.min_by_key(|(_, slot)| slot.number).map(|(key, _)| *key) else { return false };
+        if let Some(slot) = self.slots.remove(&key) {
+            let _ = slot.signals.try_send(Signal::Evict);
+        }
+        true
+    }
+}
+
 impl Permit {
+    /// After the client ended the transfer: whether it asked for the same once more since (`heeded` says that we know), by
+    /// which it cannot have meant the transfer that it ended. If so, the permit is good for one more, else nothing more
+    /// comes for this one.
+    pub(crate) fn renew(&mut self, heeded: bool) -> bool {
+        let mut state = self.table.lock();
+        let ours = state.slots.get(&self.key).is_some_and(|slot| slot.number == self.number);
+        let mut waiting = std::iter::from_fn(|| self.signals.try_recv().ok());
+        let again = waiting.any(|signal| matches!(signal, Signal::Repeat)) || heeded;
+        if ours && again {
+            self.begun.store(false, Ordering::Relaxed);
+        } else if ours {
+            state.slots.remove(&self.key);
+        }
+        ours && again
+    }
+
     /// From now on, an equal request is a new one.
     pub(crate) fn begin(&self) {
         self.begun.store(true, Ordering::Relaxed);
@@ -196,7 +230,6 @@ mod tests {
     fn new(admission: Admission) -> Permit {
         match admission {
             Admission::New(permit) => permit,
-            Admission::Repeated => panic!("repeated"),
             Admission::Refused(why) => panic!("{why}"),
         }
     }
@@ -205,9 +238,11 @@ mod tests {
     fn an_equal_request_is_the_same_until_the_client_acknowledged_something() {
         let table = Table::new(8, 8);
         let mut first = new(table.admit(key(1, 1), b"a"));
-        assert!(matches!(table.admit(key(1, 1), b"a"), Admission::Repeated));
+        assert!(table.repeats(key(1, 1), b"a"));
         assert!(matches!(first.signals.try_recv(), Ok(Signal::Repeat)));
+        assert!(!table.repeats(key(1, 1), b"b"));
         first.begin();
+        assert!(!table.repeats(key(1, 1), b"a"));
         let _second = new(table.admit(key(1, 1), b"a"));
         assert!(matches!(first.signals.try_recv(), Err(mpsc::error::TryRecvError::Disconnected)));
         drop(first);
@@ -225,12 +260,49 @@ mod tests {
     fn caps_hold_per_client_and_in_all_and_are_freed_again() {
         let table = Table::new(3, 2);
         let first = new(table.admit(key(1, 1), b"a"));
-        let _second = new(table.admit(key(1, 2), b"a"));
+        let second = new(table.admit(key(1, 2), b"a"));
         assert!(matches!(table.admit(key(1, 3), b"a"), Admission::Refused(why) if why.contains("too many")));
-        let _third = new(table.admit(key(2, 1), b"a"));
+        let third = new(table.admit(key(2, 1), b"a"));
+        for permit in [&first, &second, &third] {
+            permit.begin();
+        }
         assert!(matches!(table.admit(key(3, 1), b"a"), Admission::Refused(why) if why.contains("busy")));
         drop(first);
         let _fourth = new(table.admit(key(3, 1), b"a"));
+    }
+
+    #[test]
+    fn where_all_is_taken_the_oldest_whose_client_never_answered_goes_and_one_at_a_time() {
+        let table = Table::new(3, 3);
+        let first = new(table.admit(key(1, 1), b"a"));
+        first.begin();
+        let mut second = new(table.admit(key(1, 2), b"a"));
+        let mut third = new(table.admit(key(1, 3), b"a"));
+        let _fourth = new(table.admit(key(2, 1), b"a"));
+        assert!(matches!(second.signals.try_recv(), Ok(Signal::Evict)));
+        assert!(matches!(table.admit(key(3, 1), b"a"), Admission::Refused(why) if why.contains("busy")));
+        assert!(third.signals.try_recv().is_err(), "the one before has not gone yet");
+        drop(second);
+        let _fifth = new(table.admit(key(3, 1), b"a"));
+        assert!(matches!(third.signals.try_recv(), Ok(Signal::Evict)));
+    }
+
+    #[test]
+    fn a_client_that_ends_a_transfer_and_asks_for_the_same_gets_it() {
+        let table = Table::new(8, 8);
+        let mut permit = new(table.admit(key(1, 1), b"a"));
+        assert!(table.repeats(key(1, 1), b"a"));
+        assert!(permit.renew(false), "it waits in the queue");
+        assert!(permit.renew(true), "it was heeded before");
+        permit.begin();
+        assert!(permit.renew(true));
+        assert!(table.repeats(key(1, 1), b"a"), "it has not begun again");
+        assert!(permit.renew(false));
+        assert!(!permit.renew(false));
+        assert!(!table.repeats(key(1, 1), b"a"), "it is over");
+        let _next = new(table.admit(key(1, 1), b"a"));
+        assert!(!permit.renew(true), "another has its place");
+        assert!(table.deliver(key(1, 1), b"x"));
     }
 
     #[test]

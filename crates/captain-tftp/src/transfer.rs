@@ -89,6 +89,7 @@ pub struct Transfer {
     /// The client acknowledged something, and acknowledged data.
     began: bool,
     got_data: bool,
+    dismissed: bool,
     first_data_lost: u32,
 }
 
@@ -121,6 +122,7 @@ impl Transfer {
             doubt: None,
             began: false,
             got_data: false,
+            dismissed: false,
             first_data_lost: 0,
         }
     }
@@ -136,6 +138,11 @@ impl Transfer {
     /// Whether the client acknowledged anything: until then, an equal request is the same one sent again.
     pub fn has_begun(&self) -> bool {
         self.began
+    }
+
+    /// Whether the client ended it.
+    pub(crate) fn is_dismissed(&self) -> bool {
+        self.dismissed
     }
 
     /// Whether the client is there but the first blocks do not reach it: on tunnels, large ones never will.
@@ -217,9 +224,9 @@ impl Transfer {
         let Some(reply) = Reply::parse(datagram) else { return };
         match (&self.phase, reply) {
             (Phase::Over(_), _) => {}
-            (_, Reply::Error { .. }) if self.terms.told_size && !self.got_data => self.finish(End::Probe),
             (_, Reply::Error { code, text }) => {
-                self.fail(format!("the client ended it with error {code}: {text}"));
+                self.dismissed = true;
+                self.leave(format!("the client ended it with error {code}: {text}"));
             }
             (Phase::Offering, Reply::Ack(0)) => self.accepted(now),
             (Phase::Offering, Reply::Ack(_)) => {}
@@ -270,7 +277,16 @@ impl Transfer {
     /// Ends it without a word: the client is elsewhere by now.
     pub fn abandon(&mut self, why: &str) {
         if self.end().is_none() {
-            self.fail(why.to_owned());
+            self.leave(why.to_owned());
+        }
+    }
+
+    /// The client wants no more: where it was told the size and took nothing, that was what it wanted.
+    fn leave(&mut self, why: String) {
+        if self.terms.told_size && !self.got_data {
+            self.finish(End::Probe);
+        } else {
+            self.fail(why);
         }
     }
 

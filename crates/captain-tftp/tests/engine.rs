@@ -104,6 +104,76 @@ async fn a_repeated_request_does_not_begin_a_second_transfer() {
     assert_eq!(server.finished(2).await.len(), 1);
 }
 
+/// The two datagrams come to different ports, so either may be heard first.
+#[tokio::test]
+async fn a_client_that_ends_a_transfer_and_asks_for_the_same_at_once_gets_it() {
+    for (single_port, error_first) in [(false, true), (false, false), (true, true)] {
+        let server = ours(&Files::new(&[("file", 1000)]), EngineConfig { single_port, ..config() });
+        for round in 1..=50 {
+            let mut client = Raw::new(server.address).await;
+            client.read("file", "tsize 0 ").await;
+            assert_eq!(kind(&client.hear().await), 0);
+            if error_first {
+                client.say(b"\0\x05\0\x08no\0").await;
+                client.read("file", "tsize 0 ").await;
+            } else {
+                client.read("file", "tsize 0 ").await;
+                client.say(b"\0\x05\0\x08no\0").await;
+            }
+            let mut answer = client.hear().await;
+            while kind(&answer) == 0 {
+                client.ack(0).await;
+                answer = client.hear_for(500).await.expect("an answer to the acknowledgement");
+            }
+            assert_eq!(kind(&answer), 1, "round {round}: {}", text(&answer));
+            client.say(b"\0\x05\0\0\0").await;
+        }
+        let finished = server.finished(100).await;
+        let failed = |end: &&captain_tftp::Finished| !matches!(end.outcome, Outcome::Probe);
+        assert!(finished.iter().find(failed).is_none(), "{finished:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_is_no_more_interested_after_all_fails_nothing() {
+    let server = ours(&Files::new(&[("file", 1000)]), EngineConfig { retries: 1, ..config() });
+    let mut client = Raw::new(server.address).await;
+    for _ in 0..2 {
+        client.read("file", "tsize 0 timeout 1 ").await;
+        assert_eq!(kind(&client.hear().await), 0);
+    }
+    client.say(b"\0\x05\0\x08no\0").await;
+    let finished = server.finished(2).await;
+    assert!(finished.len() == 2 && finished.iter().all(|end| end.outcome == Outcome::Probe), "{finished:?}");
+}
+
+#[tokio::test]
+async fn an_error_ends_a_transfer_whose_file_is_still_being_opened() {
+    let server = ours(&Files::new(&[("stuck", 1000)]), EngineConfig { single_port: true, ..config() });
+    let client = Raw::new(server.address).await;
+    client.read("stuck", "").await;
+    client.say(b"\0\x05\0\0enough\0").await;
+    let why = "the client ended it with error 0: enough".to_owned();
+    assert_eq!(server.finished(1).await[0].outcome, Outcome::Failed { why });
+}
+
+#[tokio::test]
+async fn clients_that_never_answer_keep_nobody_out() {
+    let server = ours(&Files::new(&[("file", 1000)]), EngineConfig { max_transfers: 2, ..config() });
+    let mut silent = Vec::new();
+    for _ in 0..4 {
+        let mut client = Raw::new(server.address).await;
+        client.read("file", "").await;
+        assert_eq!(kind(&client.hear().await), 1);
+        silent.push(client);
+    }
+    let finished = server.finished(2).await;
+    let why = "others ask, and the client never answered".to_owned();
+    assert!(finished.iter().all(|end| end.outcome == Outcome::Failed { why: why.clone() }), "{finished:?}");
+    silent[3].ack(1).await;
+    assert_eq!(kind(&silent[3].hear().await), 2);
+}
+
 #[tokio::test]
 async fn caps_are_kept_and_refusals_say_so() {
     let files = Files::new(&[("file", 1000)]);
@@ -117,6 +187,8 @@ async fn caps_are_kept_and_refusals_say_so() {
             let mut client = Raw::new(server.address).await;
             client.read("file", "").await;
             assert_eq!(kind(&client.hear().await), 1);
+            client.ack(1).await;
+            assert_eq!(kind(&client.hear().await), 2);
             clients.push(client);
         }
         let mut third = Raw::new(server.address).await;
@@ -188,6 +260,12 @@ async fn shutdown_lets_transfers_end_and_takes_no_new_ones() {
         let mut late = Raw::new(server.address).await;
         late.read("file", "").await;
         assert_eq!(text(&late.hear().await), "shutting down");
+        client.read("file", "blksize 1000 ").await;
+        assert_eq!(
+            kind(&client.hear().await),
+            0,
+            "its transfer is to end well, and its OACK may have been lost"
+        );
         client.ack(0).await;
         assert!(client.fetch(1000, 1).await == content(20_000));
         within(2, &mut server.task).await.unwrap().unwrap();

@@ -17,7 +17,7 @@ use receiver::{Manner, Receiver};
 const PATIENCE: Duration = ms(1000);
 
 const LIMITS: Limits = Limits { retries: 5, idle: Duration::from_secs(120) };
-const CAPS: Caps = Caps { block_size: 65464, window_size: 64 };
+const CAPS: Caps = Caps { block_size: 65464, window_size: 64, timeout: Duration::from_secs(255) };
 
 const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)

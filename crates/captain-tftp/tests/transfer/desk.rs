@@ -123,6 +123,22 @@ fn a_size_probe_ends_as_one_and_any_other_error_is_a_failure() {
 }
 
 #[test]
+fn a_size_probe_whose_error_was_lost_is_none_the_less_one_when_the_client_begins_anew() {
+    let mut probe = Desk::new("tsize 0 ", 5000);
+    probe.sent(0);
+    probe.transfer.abandon("anew");
+    assert_eq!(probe.transfer.end(), Some(&End::Probe));
+    for options in ["", "tsize 0 "] {
+        let mut begun = Desk::new(options, 5000);
+        begun.sent(0);
+        begun.ack(1, 0);
+        begun.ack(2, 1);
+        begun.transfer.abandon("anew");
+        assert_eq!(begun.failed(), "anew");
+    }
+}
+
+#[test]
 fn a_repeated_request_brings_the_same_answer_until_the_client_has_spoken() {
     let mut offered = Desk::new("blksize 1024 ", 5000);
     offered.sent(0);
