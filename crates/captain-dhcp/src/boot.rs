@@ -71,9 +71,7 @@ pub(crate) struct Asked<'a> {
 
 /// Chooses what to say about booting.
 pub(crate) fn choose(asked: &Asked<'_>) -> Choice {
-    let Some(netboot) = asked.netboot else {
-        return Choice::of(asked.verbatim(None).unwrap_or(Boot::Nothing));
-    };
+    let Some(netboot) = asked.netboot else { return asked.plain() };
     if asked.identity.machine().is_none() && asked.world.inventory.unknown_machines() != UnknownMachines::Boot
     {
         return refused(
@@ -95,6 +93,14 @@ fn refused(boot: Boot, why: impl Into<String>) -> Choice {
 }
 
 impl Asked<'_> {
+    /// What a client gets that does not say what it boots by: the operator's own words or nothing.
+    fn plain(&self) -> Choice {
+        match (self.verbatim(None), self.forbidden()) {
+            (Some(_), Some(why)) => refused(Boot::Nothing, why),
+            (boot, _) => Choice::of(boot.unwrap_or(Boot::Nothing)),
+        }
+    }
+
     /// Why the machine may not netboot.
     fn forbidden(&self) -> Option<String> {
         let settled = || self.macs().iter().any(|mac| (self.world.settled)(*mac));
@@ -163,6 +169,9 @@ impl Asked<'_> {
             );
             return refused(Boot::Nothing, why);
         }
+        if let Some(why) = self.out_of_reach(netboot.firmware) {
+            return refused(Boot::Nothing, why);
+        }
         let file = match netboot.firmware {
             Firmware::UefiHttp => self.http_url(&loader),
             // iPXE takes a bare name as relative to where it came from, so it gets all of it.
@@ -170,6 +179,17 @@ impl Asked<'_> {
             Firmware::Bios | Firmware::Uefi | Firmware::RaspberryPi | Firmware::UBoot => loader,
         };
         self.load(netboot, file, whose)
+    }
+
+    /// Why the firmware cannot fetch from us: of TFTP servers that are told by address alone, it asks port 69.
+    fn out_of_reach(&self, firmware: Firmware) -> Option<String> {
+        match (firmware, self.settings.tftp_port) {
+            (Firmware::UefiHttp, _) | (_, Some(69)) | (Firmware::Ipxe, Some(_)) => None,
+            (_, None) => Some(format!("{firmware} loads by TFTP, which is off: set `[tftp] enabled = true`")),
+            (_, Some(port)) => {
+                Some(format!("{firmware} asks TFTP's port 69 and ours is {port}: leave `[tftp] port` at 69"))
+            }
+        }
     }
 
     /// The loader's name, and who chose it.
@@ -190,10 +210,12 @@ impl Asked<'_> {
     fn no_loader(&self, netboot: &Netboot) -> Choice {
         match (netboot.firmware, &netboot.unsupported) {
             // Its ROM names its files itself; it wants to know the server.
-            (Firmware::RaspberryPi, _) => Choice::of(Boot::Load(Load {
-                file: None,
-                ..self.told(netboot, "a Raspberry Pi names its files itself".to_owned())
-            })),
+            (Firmware::RaspberryPi, _) => match self.out_of_reach(netboot.firmware) {
+                Some(why) => refused(Boot::Nothing, why),
+                None => Choice::of(Boot::Load(
+                    self.told(netboot, "a Raspberry Pi names its files itself".to_owned()),
+                )),
+            },
             (_, Some(arch)) => Choice {
                 unsupported: Some(arch.clone()),
                 ..refused(Boot::Nothing, format!("no boot loader for architecture {arch}"))
@@ -244,8 +266,8 @@ impl Asked<'_> {
     fn tftp_url(&self, file: &str) -> String {
         let (local, mac) = (self.ingress.local, self.request.mac);
         match self.settings.tftp_port {
-            69 => format!("tftp://{local}/{mac}/{file}"),
-            port => format!("tftp://{local}:{port}/{mac}/{file}"),
+            Some(port) if port != 69 => format!("tftp://{local}:{port}/{mac}/{file}"),
+            _ => format!("tftp://{local}/{mac}/{file}"),
         }
     }
 

@@ -197,6 +197,8 @@ impl<'a> Case<'a> {
             (Message::Discover, _) => self.discover(&pool),
             (Message::Request, _) => self.request(&pool),
             (Message::Inform, _) => (Decision::Inform, Effect::None),
+            // It knows its address and wants the rest (RFC 951 section 7.3).
+            (Message::Bootp, _) if !self.request.ciaddr.is_unspecified() => (Decision::Inform, Effect::None),
             (Message::Bootp, _) => match pool.choose(&self.client(), None) {
                 Some(address) => (Decision::Ack(address), Effect::Bind(address)),
                 None => silence(self.nothing_free(&pool)),
@@ -276,11 +278,14 @@ impl<'a> Case<'a> {
 
     fn has_record(&self, pool: &Pool<'_>, address: Ipv4Addr) -> Record {
         let own = self.table.of(&self.client(), pool.subnet.client_id_first);
-        let mut known = own.into_iter().filter(|own| pool.subnet.network.contains(own));
+        let known = own.into_iter().filter(|own| pool.subnet.network.contains(own));
+        let leased = |address: &Ipv4Addr| {
+            self.table.get(*address).is_some_and(|entry| entry.active(self.now).is_some())
+        };
         let fixed = pool.fixed(self.request.mac);
         if fixed == Some(address) || known.clone().any(|own| own == address) {
             Record::This
-        } else if fixed.is_some() || known.next().is_some() {
+        } else if fixed.is_some() || known.clone().any(|own| leased(&own)) {
             Record::Another
         } else {
             Record::None
@@ -315,7 +320,8 @@ impl<'a> Case<'a> {
 enum Record {
     /// This very address.
     This,
-    /// Another address.
+    /// Another address, which is the client's now. What it was only offered, or had once, says nothing: it may have
+    /// chosen another server of the same network.
     Another,
     /// Nothing.
     None,

@@ -146,7 +146,7 @@ fn lines(reply: &Response, dropped: &[u8]) -> Vec<Line> {
         text("file", &reply.file),
     ];
     let mut options: Vec<_> = reply.options.iter().filter(|option| !dropped.contains(&option.code)).collect();
-    options.sort_by_key(|option| (option.code != crate::wire::option::MESSAGE_TYPE, option.rank));
+    options.sort_by_key(|option| option.order());
     let options = options.into_iter().map(|option| Line {
         code: Some(option.code),
         name: show::name(option.code),

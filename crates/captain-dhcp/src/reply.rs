@@ -168,7 +168,8 @@ impl Draft<'_> {
         }
     }
 
-    /// The name goes into `file`, where old clients look, and into option 67; a longer one into 67 alone.
+    /// The name goes into `file`, where old clients look, and into option 67; a longer one into 67 alone, and with no
+    /// space for both one in `file` (BOOTP has 60 bytes of options).
     fn file(&mut self, load: &Load) {
         const FIELD: usize = 127;
         let Some(file) = &load.file else { return };
@@ -176,8 +177,9 @@ impl Draft<'_> {
         if load.recipe.is_some_and(|recipe| recipe.nul) {
             data.push(0);
         }
-        self.vital(code::BOOT_FILE, data, load.why.as_str());
-        if file.len() <= FIELD {
+        let rank = if file.len() <= FIELD { Rank::Twice } else { Rank::Vital };
+        self.push(code::BOOT_FILE, &data, rank, load.why.clone());
+        if rank == Rank::Twice {
             self.response.file.clone_from(file);
         }
     }

@@ -19,8 +19,9 @@ pub struct Settings {
     pub routes: Vec<Route>,
     /// Port of the HTTP server that boot URLs name.
     pub http_port: u16,
-    /// Port of the TFTP server; `tftp://` URLs name it where it is not 69.
-    pub tftp_port: u16,
+    /// Port of the TFTP server, where there is one. Where it is not 69, `tftp://` URLs name it, and firmware that knows
+    /// no URLs is refused.
+    pub tftp_port: Option<u16>,
     /// Option 7.
     pub syslog: Option<Ipv4Addr>,
     /// How long an offered address is kept for the one it was offered to (RFC 2131 section 4.3.1).
@@ -39,7 +40,7 @@ impl Default for Settings {
             homes: Vec::new(),
             routes: Vec::new(),
             http_port: 7080,
-            tftp_port: 69,
+            tftp_port: Some(69),
             syslog: None,
             offer_hold: Duration::from_secs(60),
             probation: Duration::from_secs(600),

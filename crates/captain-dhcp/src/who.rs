@@ -39,19 +39,22 @@ pub(crate) struct Netboot {
 pub(crate) fn identify(request: &Request) -> Result<Netboot, String> {
     let class = Class::of(request);
     let ipxe = class_of_ipxe(request);
-    if class == Class::Other && ipxe.is_none() {
+    let codes = codes(request);
+    if class == Class::Other && ipxe.is_none() && !is_pi_without_class(request, &codes) {
         return Err("option 60 is neither PXEClient nor HTTPClient".to_owned());
     }
-    let codes = codes(request);
     let row = arch::choose(&codes);
-    let platform = row.map_or(Firmware::Bios, arch::Row::firmware);
-    let platform = if is_pi(request, &codes) { Firmware::RaspberryPi } else { platform };
+    let platform = match row {
+        _ if class == Class::UBoot => Firmware::UBoot,
+        _ if is_pi(request, &codes) => Firmware::RaspberryPi,
+        Some(row) => row.firmware(),
+        None => Firmware::Bios,
+    };
     let (arch, unsupported) = cpu(platform, row, &codes);
     let http = class == Class::Http;
     let firmware = match (&ipxe, http) {
         (Some(_), _) => Firmware::Ipxe,
         (None, true) => Firmware::UefiHttp,
-        (None, false) if class == Class::UBoot => Firmware::UBoot,
         (None, false) => platform,
     };
     let scripts = ipxe.is_some_and(|who| who.takes_scripts(platform));
@@ -142,6 +145,11 @@ fn is_pi(request: &Request, codes: &[u16]) -> bool {
     let rom = codes.is_empty() || codes.iter().all(|code| matches!(code, 0 | 41));
     let named = request.uuid.as_ref().is_some_and(|id| id.get(1..4) == Some(b"RPi"));
     codes.contains(&41) || rom && (named || made_by_pi(request.mac))
+}
+
+/// A Pi's REQUEST has no option 60 (rpi-eeprom#82, #87); an operating system's has no option 93.
+fn is_pi_without_class(request: &Request, codes: &[u16]) -> bool {
+    request.vendor_class.is_empty() && !request.archs.is_empty() && is_pi(request, codes)
 }
 
 fn made_by_pi(mac: Mac) -> bool {

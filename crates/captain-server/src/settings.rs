@@ -196,7 +196,7 @@ impl Settings {
             homes: self.homes(),
             routes: self.dhcp.routes.clone(),
             http_port: self.http_port,
-            tftp_port: self.tftp.as_ref().map_or(69, |tftp| tftp.port),
+            tftp_port: self.tftp.as_ref().map(|tftp| tftp.port),
             syslog: named.unwrap_or(first.filter(|_| self.syslog.receive)),
             ..captain_dhcp::Settings::default()
         }

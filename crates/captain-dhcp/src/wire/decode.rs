@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use captain_model::{Ignored, Mac};
-use dhcproto::v4::borrowed::{self, DhcpOptionIterator};
+use dhcproto::v4::borrowed;
 use dhcproto::v4::{MAGIC, MessageType, Opcode};
 
 use super::option as code;
@@ -70,8 +70,9 @@ fn joined(datagram: &[u8]) -> Options {
 }
 
 fn collect(area: &[u8], options: &mut Options) {
-    for option in DhcpOptionIterator::new(area) {
-        options.entry(option.code().into()).or_default().extend_from_slice(option.data());
+    // The codec's iterator looks for a second piece behind each option, and where that one is cut off loses the first.
+    for (code, data) in Suboptions::padded(area) {
+        options.entry(code).or_default().extend_from_slice(data);
     }
 }
 

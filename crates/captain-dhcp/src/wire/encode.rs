@@ -45,11 +45,20 @@ pub(crate) struct ReplyOption {
     pub(crate) why: String,
 }
 
+impl ReplyOption {
+    /// Its place in the reply: the message type first, the important before the others.
+    pub(crate) fn order(&self) -> (bool, Rank) {
+        (self.code != code::MESSAGE_TYPE, if self.rank == Rank::Twice { Rank::Vital } else { self.rank })
+    }
+}
+
 /// What goes first when space is short: the least important, which is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Rank {
     /// The reply is wrong without it.
     Vital,
+    /// A header field says the same.
+    Twice,
     /// Asked for; the position in the client's list is its preference (RFC 2132 section 9.8).
     Asked(usize),
     /// Good to know.
@@ -93,19 +102,22 @@ pub(crate) enum EncodeError {
 pub(crate) fn encode(mut response: Response, room: Room) -> Result<Encoded, EncodeError> {
     check(&response.sname, "server name", SNAME_SIZE)?;
     check(&response.file, "boot file name", FILE_SIZE)?;
-    response.options.sort_by_key(|option| (option.code != code::MESSAGE_TYPE, option.rank));
+    response.options.sort_by_key(ReplyOption::order);
     let mut dropped = Vec::new();
     loop {
         if let Some(areas) = layout(&response, room) {
             return Ok(Encoded { payload: write(&response, &areas, room.pad), dropped });
         }
-        match response.options.last() {
-            Some(option) if option.rank != Rank::Vital => dropped.push(option.code),
+        let least = response.options.iter().enumerate().max_by_key(|(at, option)| (option.rank, *at));
+        match least {
+            Some((at, option)) if option.rank != Rank::Vital => {
+                dropped.push(option.code);
+                response.options.remove(at);
+            }
             _ => {
                 return Err(EncodeError::TooLarge { size: size_of(&response), limit: room.limit });
             }
         }
-        response.options.pop();
     }
 }
 

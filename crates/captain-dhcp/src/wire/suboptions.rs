@@ -1,4 +1,4 @@
-//! Code, length, value: the form that options 43, 82 and 175 have inside.
+//! Code, length, value: the form that options have, and 43, 82 and 175 inside again.
 
 /// The sub-options in `0`, as far as they are whole. Ends at a 255 and skips zeros where `padded` says that
 /// the encapsulation knows pads and ends (RFC 2132 section 8.4: option 43 does, option 82 does not).
@@ -9,7 +9,7 @@ pub(crate) struct Suboptions<'a> {
 }
 
 impl<'a> Suboptions<'a> {
-    /// Of option 43 or 175.
+    /// Of option 43 or 175, or of a message's own options (RFC 2132 section 2).
     pub(crate) const fn padded(data: &'a [u8]) -> Self {
         Self { rest: data, padded: true }
     }

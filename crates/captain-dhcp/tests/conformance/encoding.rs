@@ -190,4 +190,20 @@ pub const CASES: &[Case] = cases! {
         assert!(!got.reply().has(67));
         assert!(got.refused().unwrap().contains("too long"));
     };
+    "RFC 951", "a boot file name for which BOOTP's 60 bytes of options have no space stands in the header alone", || {
+        let name = "n".repeat(100);
+        let mut rig = rig();
+        rig.machine(1, |machine| machine.filename = Some(name.clone()));
+        let got = rig.send(&Ask::bootp(mac(1)));
+        assert_eq!((&got.reply().file, got.reply().has(67), got.reply().payload.len()), (&name, false, 300));
+    };
+    "RFC 3046 section 2.1", "a large option 82 takes the place of what the header says too, and of nothing else that is vital", || {
+        let ask = Ask::discover(1).pxe(0).with(82, [9; 220]).relay("192.168.50.254");
+        let name = "n".repeat(40);
+        let mut rig = rig();
+        rig.machine(1, |machine| machine.loader = Some(name.clone()));
+        let got = rig.send(&ask);
+        assert_eq!((&got.reply().file, got.reply().has(67), got.reply().option(82)), (&name, false, &[9; 220][..]));
+        assert!(got.reply().has(60) && got.reply().has(97) && got.reply().has(43) && got.reply().has(51));
+    };
 };

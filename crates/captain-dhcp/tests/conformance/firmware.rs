@@ -196,9 +196,26 @@ pub const CASES: &[Case] = cases! {
     };
     "INTERFACE.md tftp", "a TFTP server on another port is named with it", || {
         let mut rig = dynamic();
-        rig.settings(|settings| settings.tftp_port = 6969);
+        rig.settings(|settings| settings.tftp_port = Some(6969));
         let url = rig.send(&Ask::discover(1).ipxe(0, &[])).reply().bootfile();
         assert_eq!(url, "tftp://192.168.50.1:6969/52:54:00:00:00:01/undionly.kpxe");
+    };
+    "issue 3: advertise = serve", "who asks TFTP's port 69 is refused where ours is another or none, and gets its address", || {
+        for (port, why) in [(Some(6969), "ours is 6969"), (None, "TFTP, which is off")] {
+            for ask in [Ask::discover(1).pxe(0), Ask::discover(1).pxe(7), u_boot(), pi()] {
+                for mut rig in [dynamic(), proxy()] {
+                    rig.settings(|settings| settings.tftp_port = port);
+                    let got = rig.send(&ask);
+                    assert!(got.refused().unwrap().contains(why), "{:?}", got.refused());
+                    assert!(got.reply.is_none_or(|reply| reply.file.is_empty() && reply.siaddr.is_unspecified()));
+                }
+            }
+            let mut rig = dynamic();
+            rig.settings(|settings| settings.tftp_port = port);
+            assert!(rig.send(&Ask::discover(1).http(16)).reply().bootfile().starts_with("http://"));
+            assert_eq!(rig.send(&Ask::discover(2).ipxe(0, &[0x13, 0x18])).refused(), None);
+            assert_eq!(rig.send(&Ask::discover(3).ipxe(0, &[])).refused().is_some(), port.is_none());
+        }
     };
     "TINKERBELL.md section 1.7", "user class Tinkerbell gets its script, whatever option 175 says", || {
         let ask = Ask::discover(1).pxe(0).with(77, "Tinkerbell");
@@ -272,6 +289,24 @@ pub const CASES: &[Case] = cases! {
         let ask = Ask { mac: mac(7), ..pi().with(97, b"\0RPi4\0\0\0\0\0\0\0\0\0\0\0\0") };
         assert_eq!(seen(&proxy().send(&ask)).0, Some(Firmware::RaspberryPi));
     };
+    "rpi-eeprom#82, #87", "a Raspberry Pi's REQUEST, which has no class, is answered as its DISCOVER", || {
+        let request = |mac| Ask::new(REQUEST, mac).with(54, LOCAL.octets()).with(50, [192, 168, 50, 150]);
+        let oui = request(Mac::new([0xdc, 0xa6, 0x32, 0, 0, 1])).with(93, [0, 0]);
+        let named = request(mac(7)).with(93, [0, 0]).with(97, b"\0RPi4\0\0\0\0\0\0\0\0\0\0\0\0");
+        for ask in [oui, named] {
+            let got = dynamic().send(&ask);
+            assert_eq!(seen(&got), (Some(Firmware::RaspberryPi), Some(Arch::Arm64)));
+            assert_eq!((got.reply().kind(), got.reply().siaddr, got.reply().has(43)), (ACK, LOCAL, true));
+            assert_eq!(got.reply().used, got.reply().payload.len());
+        }
+    };
+    "rpi-eeprom#82, #87", "an operating system on a Raspberry Pi is none that netboots", || {
+        let ask = Ask { mac: Mac::new([0xdc, 0xa6, 0x32, 0, 0, 1]), ..Ask::discover(1) };
+        for ask in [ask.clone(), ask.with(60, "dhcpcd-9.4.1:Linux").with(93, [0, 0])] {
+            assert_eq!(seen(&dynamic().send(&ask)).0, None);
+            assert!(!dynamic().send(&ask).reply().has(43));
+        }
+    };
     "raspberrypi/firmware#1850", "a Raspberry Pi that runs UEFI is UEFI", || {
         let ask = Ask { mac: Mac::new([0xdc, 0xa6, 0x32, 0, 0, 1]), ..Ask::discover(1).pxe(11) };
         assert_eq!(dynamic().send(&ask).reply().file, "ipxe-arm64.efi");
@@ -297,6 +332,15 @@ pub const CASES: &[Case] = cases! {
         let mut rig = dynamic();
         rig.machine(1, |machine| machine.loader = Some("boot.scr.uimg".into()));
         assert_eq!(rig.send(&ask).reply().file, "boot.scr.uimg");
+        let mut rig = dynamic();
+        rig.machine(1, |machine| machine.arch = Some(Arch::Arm64));
+        assert_eq!(rig.send(&ask).reply().file, "ipxe-arm64.efi");
+    };
+    "U-Boot net/bootp.c", "U-Boot is U-Boot, whatever architecture it claims", || {
+        let got = dynamic().send(&Ask::discover(1).with(60, "U-Boot").with(93, [0, 0]));
+        assert_eq!((seen(&got).0, got.reply().file.as_str()), (Some(Firmware::UBoot), "snponly.efi"));
+        let got = dynamic().send(&Ask { mac: Mac::new([0xdc, 0xa6, 0x32, 0, 0, 1]), ..u_boot() });
+        assert_eq!(seen(&got), (Some(Firmware::UBoot), Some(Arch::Arm64)));
     };
     "RFC 2132 section 9.13", "PXEClient is matched from the start of option 60", || {
         for (class, netboot) in [("PXEClient", true), ("PXEClient:Arch:00000", true), ("HTTPClient", true), ("pxeclient", false), ("PXE", false)] {

@@ -142,4 +142,10 @@ pub const CASES: &[Case] = cases! {
     "RFC 4361", "a client identifier of 255 bytes is echoed whole", || {
         assert_eq!(rig().send(&Ask::discover(1).with(61, [7; 255])).reply().option(61), [7; 255]);
     };
+    "RFC 2132 section 2", "an option that is cut off takes none of what came before it along", || {
+        for tail in [&[53][..], &[53, 1], &[53, 9, 1], &[60, 9, b'P']] {
+            let options = [&[53, 1, 1][..], tail].concat();
+            assert_eq!(rig().raw(&with_options(&options)).reply().kind(), OFFER, "{tail:?}");
+        }
+    };
 };

@@ -229,4 +229,18 @@ pub const CASES: &[Case] = cases! {
         rig.machines[0].filename = Some("custom.bin".into());
         assert!(rig.send(&Ask::discover(1).pxe(0)).reply().file.ends_with("netboot-not-allowed"));
     };
+    "issue 3: refused alike", "verbatim words do not undo netboot = false for clients that name no class, which get an address", || {
+        for ask in [Ask::discover(1), Ask::bootp(mac(1))] {
+            let mut rig = never(DhcpMode::Dynamic, LocalBoot::Exit);
+            rig.machines[0].filename = Some("custom.bin".into());
+            rig.machines[0].next_server = Some(ip("192.168.50.77"));
+            let got = rig.send(&ask);
+            assert_eq!((got.reply().yiaddr, got.reply().file.as_str()), (ip("192.168.50.20"), ""));
+            assert!(!got.reply().has(66) && !got.reply().has(67) && got.reply().siaddr.is_unspecified());
+            assert!(got.refused().unwrap().contains("netboot is off"));
+        }
+    };
+    "issue 3: refused alike", "an operating system that renews its address is refused nothing, for it asked for nothing", || {
+        assert_eq!(never(DhcpMode::Dynamic, LocalBoot::Exit).send(&Ask::discover(1)).refused(), None);
+    };
 };

@@ -164,6 +164,18 @@ pub const CASES: &[Case] = cases! {
     "RFC 2131 section 4.3.2", "REBINDING of a client without a record is silence: another server may have one", || {
         assert_eq!(rig().send(&Ask::renewing(1, "192.168.50.150")).ignored(), "no record of this client");
     };
+    "RFC 2131 section 4.3.2", "what a client was only offered, or had once, is no record: it chose another server", || {
+        let mut offered = rig();
+        offered.send(&Ask::discover(1)).reply();
+        let mut expired = rig();
+        expired.lease(1);
+        expired.pass(10_000);
+        for mut rig in [offered, expired] {
+            for ask in [Ask::renewing(1, "192.168.50.20"), Ask::init_reboot(1, "192.168.50.20")] {
+                assert_eq!(rig.send(&ask).ignored(), "no record of this client");
+            }
+        }
+    };
     "RFC 2131 section 4.3.2", "REBINDING another address than its own gets a NAK", || {
         let mut rig = rig();
         rig.lease(1);

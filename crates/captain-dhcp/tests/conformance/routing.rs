@@ -107,6 +107,13 @@ pub const CASES: &[Case] = cases! {
         let got = rig().send(&Ask::bootp(mac(1)).relay("192.168.50.254"));
         assert_eq!((got.to, got.reply().giaddr), (unicast("192.168.50.254", 67), ip("192.168.50.254")));
     };
+    "RFC 951 section 7.3", "a BOOTP client that knows its address gets all but one, where it is", || {
+        let mut rig = rig();
+        let got = rig.send(&Ask { ciaddr: ip("192.168.50.20"), ..Ask::bootp(mac(1)) });
+        assert_eq!((got.to, got.reply().ciaddr), (unicast("192.168.50.20", 68), ip("192.168.50.20")));
+        assert!(got.reply().yiaddr.is_unspecified() && got.reply().has(1));
+        assert!(got.outcome.leases.is_empty());
+    };
     "RFC 951", "a BOOTP reply goes to the client's MAC", || {
         assert!(matches!(rig().send(&Ask::bootp(mac(1))).to, Some(Destination::Hardware { .. })));
     };

@@ -258,7 +258,7 @@ mod tests {
         assert_eq!(told.mode, DhcpMode::Dynamic);
         assert!(assumed(&args, &config).unwrap().contains("auto is taken for dynamic"));
         assert_eq!(assumed(&arguments("525400000001 --mode dynamic"), &config), None);
-        assert_eq!((told.http_port, told.tftp_port), (8080, 6969));
+        assert_eq!((told.http_port, told.tftp_port), (8080, Some(6969)));
         assert_eq!(told.syslog, Some(Ipv4Addr::new(10, 0, 0, 2)));
         assert_eq!(told.routes[0].via, Ipv4Addr::new(10, 0, 0, 9));
         let reply = dhcp(&args, &config, &place, "525400000001".parse().unwrap(), told);
