@@ -123,6 +123,7 @@ impl<'a> Case<'a> {
             subnet,
             mode: self.settings.mode,
             taken: [self.ingress.local, self.request.giaddr],
+            own: &self.settings.own,
             now: self.now,
         }
     }

@@ -21,7 +21,9 @@ pub struct Question {
     pub arch: Arch,
     /// Through which relay (giaddr), if any.
     pub relay: Option<Ipv4Addr>,
-    /// Our address on the interface it comes in on.
+    /// Index of the interface it comes in on.
+    pub interface: u32,
+    /// Our address there.
     pub local: Ipv4Addr,
 }
 
@@ -60,7 +62,7 @@ pub struct Line {
 /// What `server` would answer to the DISCOVER that this firmware sends. Changes nothing.
 pub fn explain(server: &Server, now: Timestamp, world: &World<'_>, question: Question) -> Explanation {
     let ingress = Ingress {
-        interface: 0,
+        interface: question.interface,
         local: question.local,
         source: SocketAddrV4::new(question.relay.unwrap_or(Ipv4Addr::UNSPECIFIED), 68),
         destination: if question.relay.is_some() { question.local } else { Ipv4Addr::BROADCAST },

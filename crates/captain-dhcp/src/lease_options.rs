@@ -4,10 +4,10 @@ use std::net::Ipv4Addr;
 
 use captain_model::{Identity, Subnet};
 
-use crate::Route;
 use crate::decide::Case;
 use crate::reply::Draft;
 use crate::wire::{Message, option as code};
+use crate::{LogServer, Route};
 
 /// Options 51, 58 and 59; T1 and T2 at RFC 2131 section 4.4.5's half and seven eighths. BOOTP knows no leases.
 pub(crate) fn times(draft: &mut Draft<'_>, case: &Case<'_>) {
@@ -34,7 +34,11 @@ pub(crate) fn settings(draft: &mut Draft<'_>, case: &Case<'_>, identity: Identit
     domain(draft, subnet);
     draft.extra(code::BROADCAST, subnet.network.broadcast().octets(), "the subnet's last address");
     addresses(draft, code::NTP, &subnet.ntp, "the subnet's `ntp`");
-    addresses(draft, code::LOG_SERVER, case.settings.syslog.as_slice(), "our syslog server");
+    match case.settings.syslog {
+        LogServer::Nowhere => {}
+        LogServer::Here => addresses(draft, code::LOG_SERVER, &[case.ingress.local], "our syslog server"),
+        LogServer::At(host) => addresses(draft, code::LOG_SERVER, &[host], "the configured syslog server"),
+    }
     routes(draft, subnet, &case.settings.routes);
 }
 

@@ -26,4 +26,4 @@ mod wire;
 pub use explain::{Explanation, Line, Question, explain, explain_datagram};
 pub use outcome::{Destination, LeaseChange, Outcome, Probe, Reply};
 pub use server::Server;
-pub use settings::{Home, Ingress, Port, Route, Settings, World};
+pub use settings::{Home, Ingress, LogServer, Port, Route, Settings, World};

@@ -17,6 +17,8 @@ pub struct Outcome {
     pub probes: Vec<Ipv4Addr>,
     /// What happened.
     pub events: Vec<Event>,
+    /// The server that a machine on our own wire has chosen in our place: it gives addresses there.
+    pub rival: Option<Ipv4Addr>,
 }
 
 /// One datagram to send.

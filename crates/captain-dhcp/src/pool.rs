@@ -17,6 +17,8 @@ pub(crate) struct Pool<'a> {
     pub(crate) mode: DhcpMode,
     /// Our address and the relay's: never given away.
     pub(crate) taken: [Ipv4Addr; 2],
+    /// All addresses of this box: nor are these.
+    pub(crate) own: &'a [Ipv4Addr],
     pub(crate) now: Timestamp,
 }
 
@@ -78,6 +80,7 @@ impl Pool<'_> {
         network.contains(&address)
             && !edge
             && !self.taken.contains(&address)
+            && !self.own.contains(&address)
             && self.subnet.router != Some(address)
     }
 

@@ -17,8 +17,7 @@ pub(crate) fn destination(
     yiaddr: Ipv4Addr,
 ) -> Destination {
     if ingress.port == Port::BootServer {
-        // The client has an address and waits at the port it asked from (PXE 2.1 section 2.2.4).
-        return Destination::Unicast(ingress.source);
+        return to_asker(request, ingress.source);
     }
     if request.relayed() {
         return Destination::Unicast(SocketAddrV4::new(request.giaddr, relay_port(request, ingress)));
@@ -32,6 +31,15 @@ pub(crate) fn destination(
         return Destination::Broadcast { port: CLIENT_PORT };
     }
     Destination::Hardware { mac: request.mac, address: yiaddr, port: CLIENT_PORT }
+}
+
+/// A client of port 4011 has an address and waits at the port it asked from (PXE 2.1 section 2.2.4); one that says
+/// nowhere what its address is can be reached by broadcast alone.
+fn to_asker(request: &Request, source: SocketAddrV4) -> Destination {
+    let known = [*source.ip(), request.ciaddr].into_iter().find(|address| !address.is_unspecified());
+    known.map_or(Destination::Broadcast { port: source.port() }, |address| {
+        Destination::Unicast(SocketAddrV4::new(address, source.port()))
+    })
 }
 
 /// 67, or the port the relay sent from where it says that it listens there.

@@ -11,7 +11,7 @@ use crate::effect::Turn;
 use crate::report::report;
 use crate::table::Table;
 use crate::who::{self, Netboot};
-use crate::wire::{self, EncodeError, Request, Response};
+use crate::wire::{self, EncodeError, Message, Request, Response};
 use crate::{Ingress, Outcome, Probe, Reply, Settings, World, home, reply, route};
 
 /// The DHCP server: datagrams, probe results and deadlines in, [`Outcome`]s out.
@@ -58,6 +58,11 @@ impl Server {
     /// Takes new settings; leases stay.
     pub fn configure(&mut self, settings: Settings) {
         self.settings = settings;
+    }
+
+    /// Serves in another mode from now on.
+    pub const fn set_mode(&mut self, mode: DhcpMode) {
+        self.settings.mode = mode;
     }
 
     /// Answers one datagram. Every datagram that gets no reply yields an `Ignored` event that says why.
@@ -130,26 +135,29 @@ impl Server {
                 // What cannot be said must not be done either.
                 Err(why) => (Decision::Silence(Ignored::Unanswerable(why.to_string())), Vec::new()),
             };
+        outcome.rival = rival(&self.settings, ingress, &request, &decision);
         report(now, &request, &netboot, &choice, &decision, &mut outcome);
         Walk { request: Ok(request), netboot, decision, response, dropped, outcome }
     }
 
     /// Tells what was found at an address of [`Outcome::probes`]. Silence (`Probe::Free`) need not be told.
     ///
-    /// An offer that nobody has accepted yet is withdrawn; who has accepted finds out by itself and declines. An
-    /// address that the operator fixed for the machine stays offered, and an event says who sits on it.
+    /// An offer that nobody has accepted yet is withdrawn. An address that the operator fixed for the machine stays
+    /// offered, and an event says who sits on it; so it does where the machine has accepted already, which may find
+    /// out by itself and decline.
     pub fn probe_result(&mut self, now: Timestamp, address: Ipv4Addr, found: Probe) -> Outcome {
         let mut outcome = Outcome::default();
         let Some(entry) = self.table.get(address) else { return outcome };
-        let Some((client, _)) = entry.offer.clone().filter(|_| entry.active(now).is_none()) else {
-            return outcome;
-        };
+        let Some(client) = entry.holder(now) else { return outcome };
+        let accepted = entry.active(now).is_some();
         let by = match found {
             Probe::Free => return outcome,
             Probe::Used(Some(mac)) if mac == client.mac || entry.vouched.contains(&mac) => return outcome,
+            // Its own echo, most likely.
+            Probe::Used(None) if accepted => return outcome,
             Probe::Used(by) => by,
         };
-        let kind = if entry.vouched.contains(&client.mac) {
+        let kind = if accepted || entry.vouched.contains(&client.mac) {
             EventKind::AddressInUse { address, by }
         } else {
             self.table.bar(address, now.after(self.settings.probation), &mut outcome.leases);
@@ -200,6 +208,15 @@ fn send(
         payload: encoded.payload,
     });
     Ok(encoded.dropped)
+}
+
+/// The other server whose offer a client on this wire has accepted. Behind a relay that says nothing of this wire, and
+/// what gives an address back may have been silent for long.
+fn rival(settings: &Settings, ingress: Ingress, request: &Request, decision: &Decision) -> Option<Ipv4Addr> {
+    let Decision::Silence(Ignored::OtherServer(server)) = decision else { return None };
+    let here = request.message == Message::Request && !request.relayed();
+    let ours = *server == ingress.local || settings.own.contains(server);
+    (here && !ours).then_some(*server)
 }
 
 /// Whether another server gives the client its address.

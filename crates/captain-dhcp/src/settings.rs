@@ -15,6 +15,8 @@ pub struct Settings {
     pub subnets: Vec<Subnet>,
     /// Our further addresses on each interface, beside the one that an [`Ingress`] names.
     pub homes: Vec<Home>,
+    /// All addresses of this box, on whatever interface: nobody is given one of them.
+    pub own: Vec<Ipv4Addr>,
     /// Static routes (option 121); each goes to the clients of the subnet that holds its router.
     pub routes: Vec<Route>,
     /// Port of the HTTP server that boot URLs name.
@@ -23,7 +25,7 @@ pub struct Settings {
     /// no URLs is refused.
     pub tftp_port: Option<u16>,
     /// Option 7.
-    pub syslog: Option<Ipv4Addr>,
+    pub syslog: LogServer,
     /// How long an offered address is kept for the one it was offered to (RFC 2131 section 4.3.1).
     pub offer_hold: Duration,
     /// How long an address that somebody else uses is not given out (RFC 2131 section 4.3.3).
@@ -38,15 +40,27 @@ impl Default for Settings {
             mode: DhcpMode::Disabled,
             subnets: Vec::new(),
             homes: Vec::new(),
+            own: Vec::new(),
             routes: Vec::new(),
             http_port: 7080,
             tftp_port: Some(69),
-            syslog: None,
+            syslog: LogServer::Nowhere,
             offer_hold: Duration::from_secs(60),
             probation: Duration::from_secs(600),
             probe: true,
         }
     }
+}
+
+/// Where machines are told to send their log lines (RFC 2132 section 3.9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogServer {
+    /// They are told nothing.
+    Nowhere,
+    /// To the address of ours that their request came in on.
+    Here,
+    /// To this address.
+    At(Ipv4Addr),
 }
 
 /// One classless static route (RFC 3442).

@@ -119,6 +119,7 @@ impl Watch {
             EventKind::DhcpReply { .. }
             | EventKind::Ignored { .. }
             | EventKind::LeaseReleased { .. }
+            | EventKind::DhcpMode { .. }
             | EventKind::TftpDone { .. }
             | EventKind::TftpProbe { .. }
             | EventKind::Http { .. } => None,
@@ -223,7 +224,8 @@ fn describe(kind: &EventKind) -> String {
         EventKind::Ignored { why } => format!("got no answer: {why}"),
         EventKind::LeaseReleased { address } => format!("gave {address} back"),
         EventKind::LeaseDeclined { address } => format!("found {address} in use"),
-        EventKind::AddressInUse { address, .. } => format!("its fixed address {address} is in use"),
+        EventKind::AddressInUse { address, .. } => format!("its address {address} is in use"),
+        EventKind::DhcpMode { mode, why } => format!("DHCP mode {mode}: {why}"),
         EventKind::NetbootRefused { why } => format!("may not netboot: {why}"),
         EventKind::TftpDone { file, bytes, .. } => format!("TFTP {file}, {bytes} bytes"),
         EventKind::TftpProbe { file } => format!("TFTP asked for the size of {file}"),

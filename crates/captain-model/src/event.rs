@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{Arch, BootId, BootStage, Firmware, Mac, Timestamp};
+use crate::{Arch, BootId, BootStage, DhcpMode, Firmware, Mac, Timestamp};
 
 /// Something that happened, when, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,12 +63,20 @@ pub enum EventKind {
         /// Which.
         address: Ipv4Addr,
     },
-    /// Somebody uses the address that is fixed for a machine, which was offered it nonetheless.
+    /// Somebody uses the address of a machine: one that is fixed for it and was offered nonetheless, or one that it had
+    /// accepted before this was found out.
     AddressInUse {
         /// Which.
         address: Ipv4Addr,
         /// Who uses it, where that is known.
         by: Option<Mac>,
+    },
+    /// It was found out whether there is another DHCP server, or that has changed (mode `auto`).
+    DhcpMode {
+        /// The mode that is served in now; `auto` while that is not known.
+        mode: DhcpMode,
+        /// Why.
+        why: String,
     },
     /// A machine may not netboot, and was told so.
     NetbootRefused {

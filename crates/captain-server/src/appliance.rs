@@ -63,8 +63,8 @@ pub(crate) struct Appliance {
     pub(crate) state: Writer,
     /// Ends what would never end by itself, such as event streams.
     pub(crate) stopping: CancellationToken,
-    /// The DHCP mode that is served in, and why; set once it is known.
-    mode: OnceLock<(DhcpMode, String)>,
+    /// The DHCP mode that is served in, and why.
+    mode: ArcSwap<(DhcpMode, String)>,
     settled: RwLock<HashSet<Mac>>,
 }
 
@@ -77,7 +77,6 @@ impl Appliance {
             templates: ArcSwap::from_pointee(settings.templates.clone()),
             isos: Isos::default(),
             root: OnceLock::new(),
-            settings,
             shelf: ArcSwap::from_pointee(Shelf::default()),
             bus: Bus::new(timeline),
             tickets: Tickets::new(loaded.key),
@@ -86,9 +85,10 @@ impl Appliance {
             stocking: Mutex::default(),
             leases: Leases::new(loaded.leases, loaded.barred),
             logs: Logs::default(),
+            mode: ArcSwap::from_pointee((settings.dhcp.mode, "configured".to_owned())),
+            settings,
             state,
             stopping: CancellationToken::new(),
-            mode: OnceLock::new(),
             settled: RwLock::new(loaded.settled),
         }
     }
@@ -136,14 +136,12 @@ impl Appliance {
 
     /// Remembers which DHCP mode is served in.
     pub(crate) fn chose(&self, mode: DhcpMode, why: String) {
-        // Decided once per run.
-        let _already = self.mode.set((mode, why));
+        self.mode.store(Arc::new((mode, why)));
     }
 
     /// The DHCP mode that is served in, and why.
-    pub(crate) fn mode(&self) -> (DhcpMode, &str) {
-        let undecided = (self.settings.dhcp.mode, "configured");
-        self.mode.get().map_or(undecided, |(mode, why)| (*mode, why.as_str()))
+    pub(crate) fn mode(&self) -> Arc<(DhcpMode, String)> {
+        self.mode.load_full()
     }
 
     /// Marks the boot policy of `mac` as used up, or gives it back.

@@ -206,7 +206,7 @@ fn open_packet(mode: DhcpMode) -> PacketSockets {
         ),
         echo: opened(EchoSocket::open(), "addresses of relayed subnets are not probed"),
         rivals: auto
-            .then(|| opened(PacketSocket::ipv4(), "other DHCP servers cannot be looked for"))
+            .then(|| opened(PacketSocket::dhcp_client(), "other DHCP servers cannot be looked for"))
             .flatten(),
     }
 }

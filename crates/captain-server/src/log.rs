@@ -18,6 +18,7 @@ pub(crate) fn line(event: &Event) {
         | EventKind::NetbootRefused { .. } => warn!(mac, boot, "{text}"),
         EventKind::DhcpReply { .. }
         | EventKind::LeaseReleased { .. }
+        | EventKind::DhcpMode { .. }
         | EventKind::TftpDone { .. }
         | EventKind::Stage { .. }
         | EventKind::Report { .. }
@@ -43,8 +44,11 @@ pub fn describe(kind: &EventKind) -> String {
         EventKind::LeaseDeclined { address } => format!("found {address} in use by somebody else"),
         EventKind::AddressInUse { address, by } => {
             let by = by.map_or_else(|| "somebody else".to_owned(), |mac| mac.to_string());
-            format!("its fixed address {address} is used by {by}: free it, or change the machine's `address`")
+            format!(
+                "its address {address} is used by {by}: free it there, or give the machine another `address`"
+            )
         }
+        EventKind::DhcpMode { mode, why } => format!("DHCP mode {mode}: {why}"),
         EventKind::NetbootRefused { why } => format!("may not netboot: {why}"),
         EventKind::TftpDone { file, bytes, millis } => format!("TFTP {file}: {bytes} bytes in {millis} ms"),
         EventKind::TftpProbe { file } => format!("TFTP {file}: asked for its size"),

@@ -57,6 +57,7 @@ impl Counters {
             EventKind::Stage { stage } => add(&self.stages[*stage as usize], 1),
             EventKind::Failed { .. } => add(&self.failed, 1),
             EventKind::LeaseReleased { .. }
+            | EventKind::DhcpMode { .. }
             | EventKind::Report { .. }
             | EventKind::AgentStarted { .. }
             | EventKind::Done => {}

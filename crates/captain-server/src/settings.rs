@@ -1,12 +1,12 @@
 //! What the shell is told before it opens a socket. `captaind` makes it from its configuration.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use captain_boot::Templates;
-use captain_dhcp::Home;
+use captain_dhcp::{Home, Ingress, LogServer, Port};
 use captain_model::iso::IsoSource;
 use captain_model::{DhcpMode, Inventory, Subnet};
 use ipnet::{IpNet, Ipv4Net};
@@ -16,6 +16,8 @@ use ipnet::{IpNet, Ipv4Net};
 pub struct Settings {
     /// Interfaces that machines are on. DHCP listens on these only.
     pub interfaces: Vec<InterfaceSpec>,
+    /// All IPv4 addresses of this box, those that a virtual one stands for in [`Self::interfaces`] too.
+    pub own: Vec<Ipv4Addr>,
     /// Address that HTTP, TFTP and syslog listen on; 0.0.0.0 for all.
     pub listen: Ipv4Addr,
     /// Whether HTTP, TFTP and syslog listen on all interfaces, and not on [`Self::interfaces`] and the loopback only.
@@ -72,6 +74,15 @@ impl InterfaceSpec {
     /// Whether `address` is in a network of this interface.
     pub fn is_near(&self, address: Ipv4Addr) -> bool {
         self.network.contains(&address) || self.further.iter().any(|net| net.contains(&address))
+    }
+
+    /// How a datagram to `destination` that came in by this interface reached us: one sent to an address of ours is
+    /// answered from that, one broadcast to a network from our address in it, and any other broadcast from the first.
+    pub fn ingress(&self, source: SocketAddrV4, destination: Ipv4Addr, port: Port) -> Ingress {
+        let further = self.further.iter().find(|net| destination == net.broadcast()).map(Ipv4Net::addr);
+        let broadcast = destination.is_broadcast() || destination == self.network.broadcast();
+        let local = if broadcast { self.address } else { further.unwrap_or(destination) };
+        Ingress { interface: self.index, local, source, destination, port }
     }
 
     /// Our address in the network that `peer` is in.
@@ -165,6 +176,7 @@ impl Settings {
     pub fn new(state_dir: PathBuf, cache_dir: &std::path::Path, inventory: Arc<Inventory>) -> Self {
         Self {
             interfaces: Vec::new(),
+            own: Vec::new(),
             listen: Ipv4Addr::UNSPECIFIED,
             listen_everywhere: false,
             http_port: 7080,
@@ -187,17 +199,18 @@ impl Settings {
 
     /// What the DHCP core is told, in a mode that is no longer `Auto`.
     pub fn core(&self, mode: DhcpMode) -> captain_dhcp::Settings {
-        let first = self.interfaces.first().map(|interface| interface.address);
+        let here = if self.syslog.receive { LogServer::Here } else { LogServer::Nowhere };
         // Option 7 holds addresses only: a host that is named by its name is not announced there.
-        let named = self.syslog.host.as_ref().map(|host| host.parse().ok());
+        let named = |host: &String| host.parse().map_or(LogServer::Nowhere, LogServer::At);
         captain_dhcp::Settings {
             mode,
             subnets: self.dhcp.subnets.clone(),
             homes: self.homes(),
+            own: self.all_addresses(),
             routes: self.dhcp.routes.clone(),
             http_port: self.http_port,
             tftp_port: self.tftp.as_ref().map(|tftp| tftp.port),
-            syslog: named.unwrap_or(first.filter(|_| self.syslog.receive)),
+            syslog: self.syslog.host.as_ref().map_or(here, named),
             ..captain_dhcp::Settings::default()
         }
     }
@@ -221,6 +234,17 @@ impl Settings {
                 .collect::<Vec<_>>()
         };
         self.interfaces.iter().flat_map(of).collect()
+    }
+
+    /// Every address of ours, on whichever interface, real or virtual.
+    fn all_addresses(&self) -> Vec<Ipv4Addr> {
+        let of = |one: &InterfaceSpec| {
+            one.further.iter().map(Ipv4Net::addr).chain([one.address]).collect::<Vec<_>>()
+        };
+        let mut all: Vec<_> = self.interfaces.iter().flat_map(of).chain(self.own.iter().copied()).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// The interfaces that HTTP, TFTP and syslog listen on: those that machines are on, whatever addresses these have

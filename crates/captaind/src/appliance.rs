@@ -7,6 +7,7 @@ use std::sync::Arc;
 use captain_config::Config;
 use captain_model::{DhcpMode, Inventory, Subnet};
 use captain_server::{DhcpSettings, Https, InterfaceSpec, Settings, SyslogSettings, TftpSettings};
+use ipnet::Ipv4Net;
 
 use crate::exit::Failure;
 use crate::interfaces::{self, Interface};
@@ -85,6 +86,12 @@ fn specs(interfaces: &[Interface], address: Option<Ipv4Addr>) -> Vec<InterfaceSp
     interfaces.iter().map(spec).collect()
 }
 
+/// All addresses of these interfaces, real ones and the configured one.
+pub(crate) fn own_addresses(config: &Config, interfaces: &[Interface]) -> Vec<Ipv4Addr> {
+    let real = interfaces.iter().flat_map(|one| std::iter::once(&one.network).chain(&one.further));
+    real.map(Ipv4Net::addr).chain(config.server.address).collect()
+}
+
 fn route(route: &captain_config::Route) -> captain_dhcp::Route {
     captain_dhcp::Route { network: route.network, via: route.via }
 }
@@ -113,6 +120,7 @@ pub(crate) fn settings(
     let inventory = inventory(&config, interfaces, &folders.cache);
     let mut settings = Settings::new(folders.state, &folders.cache, Arc::new(inventory));
     settings.interfaces = specs(interfaces, config.server.address);
+    settings.own = own_addresses(&config, interfaces);
     settings.listen_everywhere = config.server.listen_everywhere;
     settings.http_port = config.server.http_port;
     settings.dhcp = DhcpSettings {
@@ -165,6 +173,18 @@ mod tests {
     fn told(interfaces: &[Interface], address: &str) -> Vec<String> {
         let specs = specs(interfaces, address.parse().ok());
         specs.iter().map(|one| format!("{} {} {:?}", one.address, one.network, one.further)).collect()
+    }
+
+    #[test]
+    fn a_virtual_address_hides_no_real_one_from_the_core() {
+        let all =
+            [interface("eth1", &["192.168.50.11/24", "10.9.0.1/16"]), interface("eth2", &["10.2.0.1/24"])];
+        let config = "[server]\naddress = \"192.168.50.10\"\n";
+        let config = captain_config::parse(config, Path::new("")).unwrap();
+        let folders = Folders { state: PathBuf::new(), cache: PathBuf::new() };
+        let told = settings(config, &all, DhcpMode::Dynamic, folders).unwrap().core(DhcpMode::Dynamic);
+        let own = ["10.2.0.1", "10.9.0.1", "192.168.50.10", "192.168.50.11"];
+        assert_eq!(told.own, own.map(|own| own.parse::<Ipv4Addr>().unwrap()));
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use captain_dhcp::{
-    Home, Ingress, LeaseChange, Outcome, Port, Route, Server, Settings, World, explain_datagram,
+    Home, Ingress, LeaseChange, LogServer, Outcome, Port, Route, Server, Settings, World, explain_datagram,
 };
 use captain_model::{DhcpMode, Inventory, Mac, Machine, Profile, Subnet, Timestamp, UnknownMachines};
 
@@ -111,7 +111,7 @@ fn settings(mode: DhcpMode, probe: bool) -> Settings {
         subnets: subnets(),
         homes: vec![Home { interface: 1, address: HOME, network: "10.0.7.0/24".parse().expect("a network") }],
         routes: vec![route],
-        syslog: Some(LOCAL),
+        syslog: LogServer::Here,
         probe,
         ..Settings::default()
     }

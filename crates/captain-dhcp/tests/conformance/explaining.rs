@@ -14,7 +14,8 @@ fn ask(rig: &Rig, firmware: Firmware, arch: Arch, relay: Option<&str>) -> captai
         loaders: &|name| !rig.missing.contains(name),
         awaited: rig.awaited,
     };
-    let question = Question { mac: mac(1), firmware, arch, relay: relay.map(ip), local: LOCAL };
+    let relay = relay.map(ip);
+    let question = Question { mac: mac(1), firmware, arch, relay, interface: 3, local: LOCAL };
     explain(&rig.server, rig.now, &world, question)
 }
 

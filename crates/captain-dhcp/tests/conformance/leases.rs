@@ -229,6 +229,16 @@ pub const CASES: &[Case] = cases! {
         rig.pass(601);
         assert_eq!(rig.send(&Ask::selecting(1, &declined.to_string())).reply().kind(), ACK);
     };
+    "issue 3: VIP", "no address of our own is given away, whichever of them the request came in on", || {
+        let mut rig = pool(3);
+        rig.machine(7, |machine| machine.address = Some(ip("192.168.50.100")));
+        rig.settings(|settings| settings.own = vec![ip("192.168.50.100"), ip("192.168.50.101")]);
+        let offered = |rig: &mut Rig, last| rig.send(&Ask::discover(last).with(50, [192, 168, 50, 101])).reply().yiaddr;
+        assert_eq!(offered(&mut rig, 7), ip("192.168.50.102"), "its fixed one is ours");
+        rig.pass(61);
+        assert_eq!(offered(&mut rig, 1), ip("192.168.50.102"));
+        assert_eq!(rig.send(&Ask::selecting(1, "192.168.50.101")).reply().kind(), NAK);
+    };
     "RFC 2131 section 2.2", "an address in use is withdrawn and not offered for a while", || {
         let mut rig = rig();
         let address = rig.send(&Ask::discover(1)).reply().yiaddr;
@@ -243,11 +253,16 @@ pub const CASES: &[Case] = cases! {
         assert!(rig.server.probe_result(rig.now, address, Probe::Used(Some(mac(1)))).events.is_empty());
         assert_eq!(rig.send(&Ask::selecting(1, &address.to_string())).reply().kind(), ACK);
     };
-    "RFC 2131 section 2.2", "a probe result after the ACK changes nothing", || {
+    "RFC 2131 section 2.2", "a conflict that is found after the ACK is told of, and an echo without a MAC may be the client's own", || {
         let mut rig = rig();
         let address = rig.lease(1);
-        let outcome = rig.server.probe_result(rig.now, address, Probe::Used(None));
-        assert!(outcome.events.is_empty() && outcome.leases.is_empty());
+        for own in [Probe::Used(None), Probe::Used(Some(mac(1))), Probe::Free] {
+            assert!(rig.server.probe_result(rig.now, address, own).events.is_empty());
+        }
+        let outcome = rig.server.probe_result(rig.now, address, Probe::Used(Some(mac(99))));
+        let told: Vec<_> = outcome.events.iter().map(|event| (event.mac, event.kind.clone())).collect();
+        assert_eq!(told, [(Some(mac(1)), EventKind::AddressInUse { address, by: Some(mac(99)) })]);
+        assert!(outcome.leases.is_empty(), "it has it");
     };
     "RFC 2131 section 2.2", "a free address stays offered", || {
         let mut rig = rig();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use captain_dhcp::{LeaseChange, Probe, Server};
+use captain_dhcp::{LeaseChange, LogServer, Probe, Server};
 use captain_model::{DhcpMode, Lease, Timestamp, UnknownMachines};
 use proptest::prelude::*;
 
@@ -16,7 +16,7 @@ fn full_rig(mode: DhcpMode) -> Rig {
     let mut rig = Rig::new(mode);
     rig.unknown = UnknownMachines::Boot;
     rig.settings(|settings| {
-        settings.syslog = Some(LOCAL);
+        settings.syslog = LogServer::Here;
         settings.routes =
             vec![captain_dhcp::Route { network: "10.0.0.0/8".parse().unwrap(), via: ip("192.168.50.7") }];
     });

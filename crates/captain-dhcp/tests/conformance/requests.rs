@@ -48,6 +48,20 @@ pub const CASES: &[Case] = cases! {
         let ask = Ask::new(REQUEST, mac(1)).with(54, [192, 168, 50, 9]).with(50, offered.octets());
         assert_eq!(rig.send(&ask).ignored(), "meant for server 192.168.50.9");
     };
+    "issue 3: mode auto", "who SELECTs another server on our own wire shows that there is one", || {
+        let ask = Ask::new(REQUEST, mac(1)).with(54, [192, 168, 50, 9]).with(50, [192, 168, 50, 150]);
+        let shown = |change: fn(&mut Rig), ask: &Ask| {
+            let mut rig = rig();
+            change(&mut rig);
+            rig.send(ask).outcome.rival
+        };
+        assert_eq!(shown(|_| {}, &ask), Some(ip("192.168.50.9")));
+        assert_eq!(shown(|_| {}, &ask.clone().relay("192.168.50.254")), None, "it came from elsewhere");
+        assert_eq!(shown(|rig| rig.settings(|settings| settings.own = vec![ip("192.168.50.9")]), &ask), None, "ours");
+        assert_eq!(shown(|_| {}, &Ask::selecting(1, "192.168.50.150")), None);
+        let release = Ask { ciaddr: ip("192.168.50.150"), ..Ask::new(RELEASE, mac(1)).with(54, [192, 168, 50, 9]) };
+        assert_eq!(shown(|_| {}, &release), None, "long ago, perhaps");
+    };
     "RFC 2131 section 3.1", "SELECTING another server frees our offer at once", || {
         let mut rig = rig();
         rig.settings(|settings| settings.subnets[0].range = Some((ip("192.168.50.100"), ip("192.168.50.100"))));

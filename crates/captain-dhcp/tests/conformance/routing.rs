@@ -103,6 +103,14 @@ pub const CASES: &[Case] = cases! {
         let got = Rig::new(DhcpMode::AutoProxy).boot_server(&ask, "10.3.3.77");
         assert_eq!(got.to, unicast("10.3.3.77", 4011));
     };
+    "PXE 2.1 section 2.2.4", "port 4011 answers a client without a source address at its ciaddr, else by broadcast", || {
+        let ask = Ask::new(REQUEST, mac(1)).pxe(7);
+        let mut rig = Rig::new(DhcpMode::AutoProxy);
+        let broadcast = Some(Destination::Broadcast { port: 4011 });
+        assert_eq!(rig.boot_server(&ask, "0.0.0.0").to, broadcast);
+        let ask = Ask { ciaddr: ip("192.168.50.150"), ..ask };
+        assert_eq!(rig.boot_server(&ask, "0.0.0.0").to, unicast("192.168.50.150", 4011));
+    };
     "RFC 1542 section 4.1.2", "a BOOTP client behind a relay is answered through it", || {
         let got = rig().send(&Ask::bootp(mac(1)).relay("192.168.50.254"));
         assert_eq!((got.to, got.reply().giaddr), (unicast("192.168.50.254", 67), ip("192.168.50.254")));

@@ -1,6 +1,6 @@
 //! The options that come with an address.
 
-use captain_dhcp::Route;
+use captain_dhcp::{LogServer, Route};
 use captain_model::DhcpMode;
 
 use crate::cases;
@@ -35,10 +35,21 @@ pub const CASES: &[Case] = cases! {
     "RFC 2132 section 3.8", "option 6 is the list of name servers", || {
         assert_eq!(rig().send(&Ask::discover(1)).reply().option(6), [192, 168, 50, 2, 192, 168, 50, 3]);
     };
+    "RFC 2132 section 3.9", "option 7 is our address on the client's own wire where we are the syslog server", || {
+        let mut rig = rig();
+        rig.settings(|settings| {
+            settings.syslog = LogServer::Here;
+            settings.subnets.push(subnet("10.9.0.0/24", "10.9.0.100", "10.9.0.199"));
+        });
+        for local in ["192.168.50.1", "10.9.0.1"] {
+            rig.ingress.local = ip(local);
+            assert_eq!(rig.send(&Ask::discover(1)).reply().address(7), ip(local));
+        }
+    };
     "RFC 2132 section 3.9", "option 7 is the syslog server", || {
         let mut rig = rig();
-        rig.settings(|settings| settings.syslog = Some(LOCAL));
-        assert_eq!(rig.send(&Ask::discover(1)).reply().address(7), LOCAL);
+        rig.settings(|settings| settings.syslog = LogServer::At(ip("192.168.50.9")));
+        assert_eq!(rig.send(&Ask::discover(1)).reply().address(7), ip("192.168.50.9"));
     };
     "RFC 2132 section 3.14", "option 12 is the machine's name", || {
         let mut rig = rig();

@@ -22,6 +22,7 @@ use crate::net::udp::{DhcpSocket, LARGEST};
 use crate::state::Record;
 
 use outlet::Outlet;
+use rivals::{Rivals, Sign, Stance};
 
 /// Batches between the sockets and the core; more stay in the kernel's buffers.
 const QUEUE: usize = 16;
@@ -48,9 +49,9 @@ pub(crate) async fn serve(
     packet: PacketSockets,
 ) -> io::Result<()> {
     let interfaces = &appliance.settings.interfaces;
-    let (mode, why) = rivals::resolve(appliance.settings.dhcp.mode, interfaces, packet.rivals).await;
-    tracing::info!(%mode, "DHCP: {why}");
-    appliance.chose(mode, why);
+    let mode = appliance.settings.dhcp.mode;
+    let core = appliance.settings.core(mode);
+    let rivals = Rivals::start(mode, interfaces, core.own.clone(), packet.rivals)?;
     let sockets: Vec<Arc<DhcpSocket>> = sockets.into_iter().map(Arc::new).collect();
     let (to_core, mut inbox) = mpsc::channel(QUEUE);
     for socket in &sockets {
@@ -58,9 +59,9 @@ pub(crate) async fn serve(
     }
     drop(to_core);
     let (ask, found) = probe::start(interfaces, packet.arp, packet.echo)?;
-    let server = Server::new(appliance.settings.core(mode), appliance.leases.all())
-        .barring(appliance.leases.barred().iter().copied());
-    let mut core = Core { outlet: Arc::new(Outlet::new(sockets, packet.frames)), appliance, server, ask };
+    let server = Server::new(core, appliance.leases.all()).barring(appliance.leases.barred().iter().copied());
+    let outlet = Arc::new(Outlet::new(sockets, packet.frames));
+    let mut core = Core { appliance, server, outlet, ask, stance: rivals.stance(), rivals };
     core.run(&mut inbox, found).await
 }
 
@@ -103,6 +104,8 @@ struct Core {
     server: Server,
     outlet: Arc<Outlet>,
     ask: mpsc::Sender<Ipv4Addr>,
+    rivals: Rivals,
+    stance: Stance,
 }
 
 impl Core {
@@ -112,6 +115,8 @@ impl Core {
         mut found: mpsc::Receiver<Found>,
     ) -> io::Result<()> {
         let stop = self.appliance.stopping.clone();
+        let mut rivals = self.rivals.clone();
+        self.stand(rivals.stance());
         loop {
             let wake = self.server.next_deadline().map_or(NEVER, |deadline| deadline.since(now()));
             tokio::select! {
@@ -128,6 +133,7 @@ impl Core {
                     let outcome = self.server.probe_result(now(), address, found);
                     self.dispatch(outcome);
                 }
+                () = rivals.changed() => self.stand(rivals.stance()),
                 () = tokio::time::sleep(wake) => {
                     let outcome = self.server.handle_timeout(now());
                     self.dispatch(outcome);
@@ -137,6 +143,14 @@ impl Core {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
+    }
+
+    /// Takes up what is known of other DHCP servers, and says so.
+    fn stand(&mut self, stance: Stance) {
+        let Stance { mode, why, .. } = stance.clone();
+        self.appliance.tell(None, EventKind::DhcpMode { mode, why: why.clone() });
+        self.appliance.chose(mode, why);
+        self.stance = stance;
     }
 
     /// A datagram that makes the core panic costs that datagram, not the service.
@@ -162,7 +176,14 @@ impl Core {
             loaders: &|name| shelf.loader(name).is_some(),
             awaited: awaited.as_deref().map(String::as_str),
         };
-        self.server.handle(at, &world, ingress, datagram)
+        self.server.set_mode(self.stance.mode_on(ingress.interface));
+        let outcome = self.server.handle(at, &world, ingress, datagram);
+        if self.stance.held.contains(&ingress.interface) {
+            self.rivals.tell(Sign::Heard(ingress.interface));
+        } else if let Some(server) = outcome.rival {
+            self.rivals.tell(Sign::Chosen(ingress.interface, server));
+        }
+        outcome
     }
 
     fn dispatch(&self, outcome: Outcome) {
@@ -226,7 +247,9 @@ mod tests {
         appliance.state.start().unwrap();
         let server = Server::new(captain_dhcp::Settings::default(), []);
         let outlet = Arc::new(Outlet::new(vec![Arc::new(socket)], None));
-        let core = Core { appliance: appliance.clone(), server, outlet, ask: mpsc::channel(1).0 };
+        let rivals = Rivals::ignored(captain_model::DhcpMode::Dynamic, "configured");
+        let (ask, stance) = (mpsc::channel(1).0, rivals.stance());
+        let core = Core { appliance: appliance.clone(), server, outlet, ask, rivals, stance };
 
         let client = UdpSocket::bind("127.0.0.1:0").unwrap();
         client.set_read_timeout(Some(Duration::from_millis(300))).unwrap();

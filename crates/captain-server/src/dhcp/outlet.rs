@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 
 use captain_dhcp::{Destination, Port, Reply};
+use captain_model::Mac;
 
 use crate::net::packet::{PacketSocket, ipv4_udp};
 use crate::net::udp::DhcpSocket;
@@ -40,15 +41,20 @@ impl Outlet {
             Destination::Broadcast { port } => {
                 self.by_socket(reply, SocketAddrV4::new(Ipv4Addr::BROADCAST, port))
             }
-            Destination::Hardware { mac, address, port } => match &self.frames {
-                Some(frames) => {
-                    let from = SocketAddrV4::new(reply.from, reply.from_port);
-                    let packet = ipv4_udp(from, SocketAddrV4::new(address, port), &reply.payload);
-                    frames.send(reply.interface, mac, &packet)
+            Destination::Hardware { mac, address, port } => {
+                match self.by_frame(reply, mac, SocketAddrV4::new(address, port)) {
+                    Ok(()) => Ok(()),
+                    // RFC 2131 section 4.1: where unicasting cannot be done, broadcast is right.
+                    Err(_) => self.by_socket(reply, SocketAddrV4::new(Ipv4Addr::BROADCAST, port)),
                 }
-                None => self.by_socket(reply, SocketAddrV4::new(Ipv4Addr::BROADCAST, port)),
-            },
+            }
         }
+    }
+
+    fn by_frame(&self, reply: &Reply, mac: Mac, to: SocketAddrV4) -> io::Result<()> {
+        let frames = self.frames.as_ref().ok_or(io::ErrorKind::Unsupported)?;
+        let packet = ipv4_udp(SocketAddrV4::new(reply.from, reply.from_port), to, &reply.payload);
+        frames.send(reply.interface, mac, &packet)
     }
 
     fn by_socket(&self, reply: &Reply, to: SocketAddrV4) -> io::Result<()> {
@@ -64,8 +70,8 @@ impl Outlet {
 mod tests {
     use super::*;
     use crate::{DhcpSettings, InterfaceSpec};
-    use captain_model::Mac;
     use std::net::UdpSocket;
+    use std::time::Duration;
 
     fn outlet() -> (Outlet, InterfaceSpec) {
         let lo = InterfaceSpec::find("lo", None).unwrap();
@@ -91,6 +97,24 @@ mod tests {
         let mut buffer = [0; 16];
         let (length, source) = relay.recv_from(&mut buffer).unwrap();
         assert_eq!((&buffer[..length], source.ip()), (b"reply".as_slice(), from.into()));
+    }
+
+    #[test]
+    fn a_reply_that_cannot_leave_as_a_frame_is_broadcast() {
+        let (mut outlet, lo) = outlet();
+        outlet.frames = Some(PacketSocket::broken());
+        let client = UdpSocket::bind("0.0.0.0:0").unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let port = client.local_addr().unwrap().port();
+        let to = Destination::Hardware {
+            mac: Mac::new([2, 0, 0, 0, 0, 1]),
+            address: Ipv4Addr::new(127, 0, 0, 99),
+            port,
+        };
+        let payload = b"offer".to_vec();
+        outlet.send_all(&[Reply { interface: lo.index, from: lo.address, from_port: 67, to, payload }]);
+        let mut buffer = [0; 16];
+        assert_eq!(client.recv(&mut buffer).unwrap(), 5);
     }
 
     #[test]

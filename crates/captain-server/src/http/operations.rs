@@ -38,7 +38,8 @@ pub(super) async fn ready(State(appliance): State<Arc<Appliance>>) -> Response {
 
 /// How the daemon is, for `captaind status`: ready or what is missing, the DHCP mode and why, and how much it knows.
 pub(super) async fn status(State(appliance): State<Arc<Appliance>>) -> Json<Value> {
-    let (shelf, now, (mode, why)) = (appliance.shelf.load(), now(), appliance.mode());
+    let (shelf, now, mode) = (appliance.shelf.load(), now(), appliance.mode());
+    let (mode, why) = &*mode;
     let interfaces: Vec<Value> = appliance
         .settings
         .interfaces

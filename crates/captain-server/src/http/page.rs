@@ -30,7 +30,8 @@ pub(super) async fn dashboard(State(appliance): State<Arc<Appliance>>) -> Html<S
         page.extend(rows);
         page.push_str("</table>");
     }
-    let (mode, why) = appliance.mode();
+    let mode = appliance.mode();
+    let (mode, why) = &*mode;
     // Writing to a String cannot fail, here and below.
     let _ = write!(page, "<p class=note>DHCP mode {mode}: {}</p></main>{FOOT}", escape(why));
     Html(page)

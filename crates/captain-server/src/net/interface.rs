@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use captain_model::Mac;
 use ipnet::Ipv4Net;
 use nix::ifaddrs::{InterfaceAddress, getifaddrs};
-use nix::net::if_::if_nametoindex;
+use nix::net::if_::{InterfaceFlags, if_nametoindex};
 
 use crate::{BindError, InterfaceSpec};
 
@@ -77,6 +77,12 @@ fn network_of(entry: &InterfaceAddress) -> Option<Ipv4Net> {
 pub(crate) fn mac_of(name: &str) -> Option<Mac> {
     let entries = getifaddrs().into_iter().flatten().filter(|entry| entry.interface_name == name);
     entries.filter_map(|entry| entry.address?.as_link_addr()?.addr()).map(Mac::new).next()
+}
+
+/// The names of the interfaces that are up and have a carrier.
+pub(crate) fn running() -> Vec<String> {
+    let running = |entry: &InterfaceAddress| entry.flags.contains(InterfaceFlags::IFF_RUNNING);
+    getifaddrs().into_iter().flatten().filter(running).map(|entry| entry.interface_name).collect()
 }
 
 /// The interface of the default route with the lowest metric.

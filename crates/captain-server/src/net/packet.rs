@@ -6,8 +6,11 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 use captain_model::Mac;
+use socket2::{SockFilter, SockRef};
 use tokio::io::unix::AsyncFd;
 
+/// UDP port of DHCP clients.
+const CLIENT_PORT: u16 = 68;
 /// EtherType of IPv4.
 const IPV4: u16 = 0x0800;
 
@@ -28,12 +31,28 @@ impl PacketSocket {
         Self::new(IPV4, 0)
     }
 
-    /// A socket that sends IPv4 and receives all of it.
+    /// A socket that sends IPv4 and receives UDP datagrams to the port of DHCP clients, whoever they are for.
     ///
     /// # Errors
     /// The process lacks `CAP_NET_RAW`.
-    pub(crate) fn ipv4() -> io::Result<Self> {
-        Self::of(IPV4)
+    pub(crate) fn dhcp_client() -> io::Result<Self> {
+        let socket = Self::new(IPV4, 0)?;
+        // Filtered before it receives anything: a copy of all that a busy box gets would be dear.
+        SockRef::from(&socket.fd).attach_filter(&to_udp_port(CLIENT_PORT))?;
+        socket.receive_from_now()?;
+        Ok(socket)
+    }
+
+    /// Begins to receive its `EtherType`, on all interfaces.
+    fn receive_from_now(&self) -> io::Result<()> {
+        // SAFETY: sockaddr_ll is plain old data, all-zero is a valid value.
+        let mut on: libc::sockaddr_ll = unsafe { mem::zeroed() };
+        on.sll_family = libc::AF_PACKET as u16;
+        on.sll_protocol = self.ether_type.to_be();
+        let length = mem::size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+        // SAFETY: `on` lives through the call and its length is its own.
+        let failed = unsafe { libc::bind(self.fd.as_raw_fd(), (&raw const on).cast(), length) };
+        if failed != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     /// A socket that sends and receives `ether_type` on all interfaces.
@@ -55,6 +74,12 @@ impl PacketSocket {
             OwnedFd::from_raw_fd(fd)
         };
         Ok(Self { fd, ether_type })
+    }
+
+    /// One that sends nothing.
+    #[cfg(test)]
+    pub(crate) fn broken() -> Self {
+        Self { fd: std::fs::File::open("/dev/null").unwrap().into(), ether_type: IPV4 }
     }
 
     /// The socket on the runtime's reactor.
@@ -104,6 +129,29 @@ impl AsRawFd for PacketSocket {
     fn as_raw_fd(&self) -> i32 {
         self.fd.as_raw_fd()
     }
+}
+
+/// Classic BPF (linux/filter.h) over an IPv4 packet: it passes where it is UDP to `port`, and its first fragment.
+fn to_udp_port(port: u16) -> [SockFilter; 9] {
+    use libc::{
+        BPF_ABS, BPF_B, BPF_H, BPF_IND, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_LDX, BPF_MSH, BPF_RET,
+    };
+    let load = |what: u32, at| SockFilter::new((BPF_LD | what) as u16, 0, 0, at);
+    let jump = |test: u32, then, otherwise, with| {
+        SockFilter::new((BPF_JMP | test | BPF_K) as u16, then, otherwise, with)
+    };
+    let give = |bytes| SockFilter::new((BPF_RET | BPF_K) as u16, 0, 0, bytes);
+    [
+        load(BPF_B | BPF_ABS, 9),
+        jump(BPF_JEQ, 0, 6, 17),
+        load(BPF_H | BPF_ABS, 6),
+        jump(BPF_JSET, 4, 0, 0x1fff),
+        SockFilter::new((BPF_LDX | BPF_B | BPF_MSH) as u16, 0, 0, 0),
+        load(BPF_H | BPF_IND, 2),
+        jump(BPF_JEQ, 0, 1, u32::from(port)),
+        give(u32::MAX),
+        give(0),
+    ]
 }
 
 /// An IPv4 packet with one UDP datagram in it (RFC 791, RFC 768), checksums filled in.
@@ -163,6 +211,26 @@ mod tests {
         assert_eq!(checksum(&[&pseudo, &packet[20..]]), 0);
         assert_eq!(packet[9], 17);
         assert_eq!(u16::from_be_bytes([packet[2], packet[3]]), 31);
+    }
+
+    #[test]
+    fn of_all_packets_only_those_to_dhcp_clients_are_received() {
+        let Ok(socket) = PacketSocket::dhcp_client() else {
+            return eprintln!("skipped: no CAP_NET_RAW here");
+        };
+        let sender = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let mut seen = Vec::new();
+        for port in [67, 68, 69, 68] {
+            // An earlier one may have been refused: nobody listens there.
+            while sender.send_to(b"one", ("127.0.0.99", port)).is_err() {}
+        }
+        let mut buffer = [0; 64];
+        while let Ok(length) = socket.receive(&mut buffer) {
+            if buffer[16..20] == [127, 0, 0, 99] {
+                seen.push((u16::from_be_bytes([buffer[22], buffer[23]]), length));
+            }
+        }
+        assert_eq!(seen, [(68, 31), (68, 31)]);
     }
 
     #[test]

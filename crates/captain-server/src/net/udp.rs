@@ -6,7 +6,6 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use captain_dhcp::{Ingress, Port};
-use ipnet::Ipv4Net;
 use nix::sys::socket::{
     ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt, sockopt,
 };
@@ -75,21 +74,9 @@ impl DhcpSocket {
         unsafe { AsyncFd::register(self.clone()) }.map_err(io::Error::from)
     }
 
-    /// How `arrival` reached us. A datagram sent to one address of ours is answered from it; a broadcast one
-    /// from the interface's own.
+    /// How `arrival` reached us.
     pub(crate) fn ingress(&self, arrival: Arrival) -> Ingress {
-        let destination = arrival.destination;
-        let own = &self.interface;
-        let further = own.further.iter().find(|net| destination == net.broadcast()).map(Ipv4Net::addr);
-        let broadcast = destination.is_broadcast() || destination == own.network.broadcast();
-        let local = if broadcast { own.address } else { further.unwrap_or(destination) };
-        Ingress {
-            interface: self.interface.index,
-            local,
-            source: arrival.source,
-            destination,
-            port: self.port,
-        }
+        self.interface.ingress(arrival.source, arrival.destination, self.port)
     }
 
     /// Takes one datagram.

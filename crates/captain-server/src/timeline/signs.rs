@@ -37,6 +37,7 @@ pub(super) fn read(kind: &EventKind) -> Sign {
         | EventKind::LeaseReleased { .. }
         | EventKind::LeaseDeclined { .. }
         | EventKind::AddressInUse { .. }
+        | EventKind::DhcpMode { .. }
         | EventKind::NetbootRefused { .. }
         | EventKind::TftpProbe { .. }
         | EventKind::Stage { .. }

@@ -1,5 +1,6 @@
 //! `captaind check`: every fault of the configuration, with its line.
 
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use captain_boot::{Facts, Via};
@@ -7,13 +8,14 @@ use captain_config::{Config, Fault, Faults};
 use captain_model::{Arch, BootId, BootTicket, Identity, Mac};
 
 use super::explain::{Place, server_facts};
+use crate::appliance;
 use crate::cli::CheckArgs;
 use crate::configuration::{fault_json, read};
 use crate::exit::Failure;
 
 pub(crate) fn run(args: &CheckArgs) -> Result<(), Failure> {
     let checked = read(&args.site).and_then(|loaded| match &loaded.path {
-        Some(path) => command_lines(path, &loaded.config).map(|()| loaded),
+        Some(path) => machines(path, &loaded.config).map(|()| loaded),
         None => Ok(loaded),
     });
     match checked {
@@ -45,9 +47,30 @@ fn count(number: usize, what: &str) -> String {
     format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
-/// Whether every machine, and a machine that is not listed, has a command line that its kernel takes.
-fn command_lines(path: &Path, config: &Config) -> Result<(), Faults> {
+/// What is wrong with machines that only shows on this box, or when all is put together.
+fn machines(path: &Path, config: &Config) -> Result<(), Faults> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
+    let interfaces = appliance::choose_interfaces(&config.server.interfaces).unwrap_or_default();
+    let own = appliance::own_addresses(config, &interfaces);
+    let faults = [command_lines(&text, config), our_addresses(&text, config, &own)].concat();
+    if faults.is_empty() { Ok(()) } else { Err(Faults { path: path.to_owned(), faults }) }
+}
+
+/// Machines that are to have an address of this box.
+fn our_addresses(text: &str, config: &Config, own: &[Ipv4Addr]) -> Vec<Fault> {
+    let machines = config.inventory.machines().iter().enumerate();
+    let ours =
+        machines.filter_map(|(at, one)| Some((at, one.address.filter(|address| own.contains(address))?)));
+    ours.map(|(at, address)| {
+        let (line, column) = place(text, at).unwrap_or_default();
+        let message = format!("{address} is an address of this box itself: give the machine another one");
+        Fault { line, column, key: format!("machine[{at}].address"), message }
+    })
+    .collect()
+}
+
+/// Whether every machine, and a machine that is not listed, has a command line that its kernel takes.
+fn command_lines(text: &str, config: &Config) -> Vec<Fault> {
     let inventory = &config.inventory;
     let machines = inventory.machines().iter().enumerate().map(|(at, machine)| {
         let arch = machine.arch.unwrap_or(Arch::Amd64);
@@ -65,11 +88,11 @@ fn command_lines(path: &Path, config: &Config) -> Result<(), Faults> {
         let boot = Some(BootTicket { boot: BootId(u64::from(u32::MAX)), proof: u64::MAX });
         let facts = Facts { mac, identity, arch, boot, server: &server, via: Via::Ipxe };
         if let Err(error) = captain_boot::cmdline(&facts) {
-            let (line, column) = at.and_then(|at| place(&text, at)).unwrap_or_default();
+            let (line, column) = at.and_then(|at| place(text, at)).unwrap_or_default();
             faults.push(Fault { line, column, key, message: error.to_string() });
         }
     }
-    if faults.is_empty() { Ok(()) } else { Err(Faults { path: path.to_owned(), faults }) }
+    faults
 }
 
 /// Line and column of the table of the machine at this place in the list.
@@ -95,10 +118,27 @@ mod tests {
             "[[machine]]\nmac = \"525400000001\"\n\n[[machine]]\nmac = \"525400000002\"\ncmdline = [\"a={long}\"]\n"
         );
         std::fs::write(&path, &text).unwrap();
-        let faults = command_lines(&path, &captain_config::load(&path).unwrap()).unwrap_err().faults;
+        let faults = machines(&path, &captain_config::load(&path).unwrap()).unwrap_err().faults;
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(faults.len(), 1);
         assert_eq!((faults[0].line, faults[0].key.as_str()), (4, "machine[1]"));
         assert!(faults[0].message.contains("the kernel takes"), "{}", faults[0].message);
+    }
+    #[test]
+    fn a_machine_with_an_address_of_this_box_is_a_fault_with_its_line() {
+        let text = "[server]\naddress = \"192.168.50.10\"\n\n[[machine]]\nmac = \"525400000001\"\naddress = \"192.168.50.20\"\n\
+                    [[machine]]\nmac = \"525400000002\"\naddress = \"192.168.50.11\"\n";
+        let config = captain_config::parse(text, Path::new("")).unwrap();
+        let network: ipnet::Ipv4Net = "192.168.50.11/24".parse().unwrap();
+        let (name, index, further) = ("eth1".to_owned(), 2, Vec::new());
+        let eth1 = crate::interfaces::Interface { name, index, address: network.addr(), network, further };
+        let faults = our_addresses(text, &config, &appliance::own_addresses(&config, &[eth1]));
+        let told: Vec<_> = faults.iter().map(|fault| (fault.line, fault.key.as_str())).collect();
+        assert_eq!(told, [(7, "machine[1].address")]);
+        assert!(
+            faults[0].message.starts_with("192.168.50.11 is an address of this box"),
+            "{}",
+            faults[0].message
+        );
     }
 }

@@ -9,8 +9,10 @@ use captain_boot::{Facts, ServerFacts, Via};
 use captain_config::Config;
 use captain_dhcp::{Explanation, Question, Server, World};
 use captain_model::{
-    Arch, BootPolicy, Cmdline, DhcpMode, Firmware, Identity, Mac, Timestamp, UnknownMachines,
+    Arch, BootPolicy, Cmdline, DhcpMode, Event, EventKind, Firmware, Identity, Mac, Timestamp,
+    UnknownMachines,
 };
+use captain_server::Settings;
 
 use crate::appliance::{self, Folders};
 use crate::cli::{ExplainArgs, ExplainStage};
@@ -22,7 +24,7 @@ use crate::interfaces::Interface;
 #[derive(serde::Serialize)]
 struct Answer {
     #[serde(skip_serializing_if = "Option::is_none")]
-    assumed: Option<&'static str>,
+    assumed: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dhcp: Option<serde_json::Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,9 +48,9 @@ fn machine(args: &ExplainArgs, loaded: &Loaded, place: &Place, mac: Mac) -> Resu
     let told = Told::of(args, loaded, place, mac)?;
     let config = &loaded.config;
     let settings = settings(args, config, place)?;
-    let explanation = wants(ExplainStage::Dhcp).then(|| dhcp(args, config, place, mac, settings));
+    let explanation = wants(ExplainStage::Dhcp).then(|| dhcp(args, config, place, mac, &settings));
     let answer = Answer {
-        assumed: assumed(args, config),
+        assumed: wants(ExplainStage::Dhcp).then(|| assumed(args, config)),
         dhcp: explanation.as_ref().map(as_json),
         script: wants(ExplainStage::Script).then_some(told.script),
         cmdline: wants(ExplainStage::Cmdline).then_some(told.cmdline),
@@ -58,7 +60,7 @@ fn machine(args: &ExplainArgs, loaded: &Loaded, place: &Place, mac: Mac) -> Resu
         return Ok(());
     }
     if let Some(explanation) = &explanation {
-        println!("{}", as_text(explanation, answer.assumed));
+        println!("{}", as_text(explanation, &answer.assumed.unwrap_or_default()));
     }
     for (title, text) in [("script", &answer.script), ("command line", &answer.cmdline)] {
         if let Some(text) = text {
@@ -108,14 +110,16 @@ fn asked_mode(args: &ExplainArgs, config: &Config) -> DhcpMode {
 }
 
 /// What is taken for granted that only a running daemon can find out.
-fn assumed(args: &ExplainArgs, config: &Config) -> Option<&'static str> {
-    (asked_mode(args, config) == DhcpMode::Auto).then_some(
+fn assumed(args: &ExplainArgs, config: &Config) -> String {
+    let mode = (asked_mode(args, config) == DhcpMode::Auto).then_some(
         "mode auto is taken for dynamic; where `serve` finds another DHCP server it is auto-proxy (--mode auto-proxy)",
-    )
+    );
+    let world = "every boot loader is there, and no machine has used up its `once` or `until-done`";
+    mode.into_iter().chain([world]).collect::<Vec<_>>().join("; ")
 }
 
-/// What `serve` would tell the DHCP core.
-fn settings(args: &ExplainArgs, config: &Config, place: &Place) -> Result<captain_dhcp::Settings, Failure> {
+/// What `serve` would be told, in a mode that is not `Auto`.
+fn settings(args: &ExplainArgs, config: &Config, place: &Place) -> Result<Settings, Failure> {
     let mode = match asked_mode(args, config) {
         DhcpMode::Auto => DhcpMode::Dynamic,
         mode @ (DhcpMode::Dynamic
@@ -126,7 +130,12 @@ fn settings(args: &ExplainArgs, config: &Config, place: &Place) -> Result<captai
     };
     // Nothing is opened, so the folders do not matter.
     let folders = Folders { state: PathBuf::new(), cache: PathBuf::new() };
-    Ok(appliance::settings(config.clone(), &place.interfaces, mode, folders)?.core(mode))
+    appliance::settings(config.clone(), &place.interfaces, mode, folders)
+}
+
+/// The DHCP core of that `serve`.
+fn core(settings: &Settings) -> Server {
+    Server::new(settings.core(settings.dhcp.mode), [])
 }
 
 /// The inventory, with every loader there and no machine done.
@@ -134,21 +143,16 @@ fn world(config: &Config) -> World<'_> {
     World { inventory: &config.inventory, settled: &|_| false, loaders: &|_| true, awaited: None }
 }
 
-fn dhcp(
-    args: &ExplainArgs,
-    config: &Config,
-    place: &Place,
-    mac: Mac,
-    settings: captain_dhcp::Settings,
-) -> Explanation {
+fn dhcp(args: &ExplainArgs, config: &Config, place: &Place, mac: Mac, settings: &Settings) -> Explanation {
     let question = Question {
         mac,
         firmware: args.firmware,
         arch: arch(mac, config),
         relay: args.relay,
+        interface: place.interfaces.first().map_or(0, |interface| interface.index),
         local: place.local,
     };
-    captain_dhcp::explain(&Server::new(settings, []), Timestamp::default(), &world(config), question)
+    captain_dhcp::explain(&core(settings), Timestamp::default(), &world(config), question)
 }
 
 fn as_json(explanation: &Explanation) -> serde_json::Value {
@@ -165,20 +169,32 @@ fn as_json(explanation: &Explanation) -> serde_json::Value {
         "destination": explanation.destination.map(|to| to.to_string()),
         "bytes": explanation.size,
         "reply": lines,
+        "dropped": explanation.dropped,
+        "refused": refusals(explanation),
     })
 }
 
-fn as_text(explanation: &Explanation, assumed: Option<&str>) -> String {
-    let mut text = format!("# dhcp\nrequest:  {}\ndecision: {}\n", explanation.request, explanation.decision);
-    if let Some(assumed) = assumed {
-        text += &format!("assumed:  {assumed}\n");
+/// Why the machine does not get what it asked for.
+fn refusals(explanation: &Explanation) -> Vec<&str> {
+    fn why(event: &Event) -> Option<&str> {
+        let EventKind::NetbootRefused { why } = &event.kind else { return None };
+        Some(why)
     }
+    explanation.events.iter().filter_map(why).collect()
+}
+
+fn as_text(explanation: &Explanation, assumed: &str) -> String {
+    let Explanation { request, decision, .. } = explanation;
+    let text = format!("# dhcp\nrequest:  {request}\ndecision: {decision}\nassumed:  {assumed}\n");
     text + &reply_text(explanation)
 }
 
 /// Where the reply goes and what is in it, line by line.
 fn reply_text(explanation: &Explanation) -> String {
     let mut text = String::new();
+    for why in refusals(explanation) {
+        text += &format!("refused:  {why}\n");
+    }
     if let Some(to) = explanation.destination {
         text += &format!("sent:     {to} ({} bytes)\n", explanation.size);
     }
@@ -186,6 +202,9 @@ fn reply_text(explanation: &Explanation) -> String {
         let code = line.code.map_or_else(|| "-".to_owned(), |code| code.to_string());
         let why = if line.why.is_empty() { String::new() } else { format!("   ({})", line.why) };
         text += &format!("  {code:>4}  {:<24} {}{why}\n", line.name, line.value);
+    }
+    if !explanation.dropped.is_empty() {
+        text += &format!("left out: options {:?}, for want of space\n", explanation.dropped);
     }
     text
 }
@@ -254,16 +273,62 @@ mod tests {
                     network = \"10.0.0.0/24\"\nrange = [\"10.0.0.5\", \"10.0.0.9\"]\nroutes = [{ network = \"10.9.0.0/16\", via = \"10.0.0.9\" }]\n";
         let config = captain_config::parse(text, std::path::Path::new("")).unwrap();
         let (args, place) = (arguments("525400000001"), Place::of(&config));
-        let told = settings(&args, &config, &place).unwrap();
+        let settings = settings(&args, &config, &place).unwrap();
+        let told = settings.core(settings.dhcp.mode);
         assert_eq!(told.mode, DhcpMode::Dynamic);
-        assert!(assumed(&args, &config).unwrap().contains("auto is taken for dynamic"));
-        assert_eq!(assumed(&arguments("525400000001 --mode dynamic"), &config), None);
+        assert!(assumed(&args, &config).starts_with("mode auto is taken for dynamic"));
+        assert!(
+            assumed(&arguments("525400000001 --mode dynamic"), &config)
+                .starts_with("every boot loader is there")
+        );
         assert_eq!((told.http_port, told.tftp_port), (8080, Some(6969)));
-        assert_eq!(told.syslog, Some(Ipv4Addr::new(10, 0, 0, 2)));
+        assert_eq!(told.syslog, captain_dhcp::LogServer::Here);
         assert_eq!(told.routes[0].via, Ipv4Addr::new(10, 0, 0, 9));
-        let reply = dhcp(&args, &config, &place, "525400000001".parse().unwrap(), told);
-        let lines: Vec<_> = reply.lines.iter().filter_map(|line| line.code).collect();
-        assert!(lines.contains(&7), "syslog: {lines:?}");
+        let reply = dhcp(&args, &config, &place, "525400000001".parse().unwrap(), &settings);
+        let syslog = reply.lines.iter().find(|line| line.code == Some(7)).map(|line| line.value.as_str());
+        assert_eq!(syslog, Some("10.0.0.2"));
+    }
+
+    /// One interface on the wire of two subnets.
+    fn two_subnets() -> Place {
+        let network: ipnet::Ipv4Net = "192.168.50.1/24".parse().unwrap();
+        let further = vec!["10.9.0.1/16".parse().unwrap()];
+        let eth1 = Interface { name: "eth1".into(), index: 7, address: network.addr(), network, further };
+        Place { local: eth1.address, interfaces: vec![eth1] }
+    }
+
+    fn explained(text: &str, words: &str) -> Explanation {
+        let config = captain_config::parse(text, std::path::Path::new("")).unwrap();
+        let (args, place) = (arguments(words), two_subnets());
+        let settings = settings(&args, &config, &place).unwrap();
+        dhcp(&args, &config, &place, args.mac.unwrap(), &settings)
+    }
+
+    #[test]
+    fn a_fixed_address_in_a_further_network_of_the_interface_is_explained_as_it_is_served() {
+        let text = "[[machine]]\nmac = \"525400000001\"\naddress = \"10.9.0.77\"\n[[dhcp.subnet]]\n\
+                    network = \"192.168.50.0/24\"\nrange = [\"192.168.50.100\", \"192.168.50.199\"]\n\
+                    [[dhcp.subnet]]\nnetwork = \"10.9.0.0/16\"\n";
+        let told = explained(text, "525400000001 --mode dynamic");
+        assert!(told.decision.starts_with("OFFER of 10.9.0.77 "), "{}", told.decision);
+    }
+
+    #[test]
+    fn why_a_machine_gets_no_file_and_what_was_left_out_is_said() {
+        let subnet = "[[dhcp.subnet]]\nnetwork = \"192.168.50.0/24\"\nrange = [\"192.168.50.100\", \"192.168.50.199\"]\n";
+        let text = format!("[dhcp]\nunknown_machines = \"lease-only\"\n{subnet}");
+        let told = explained(&text, "525400000001 --mode dynamic");
+        assert!(told.decision.starts_with("OFFER of 192.168.50."), "{}", told.decision);
+        let why = "it is not in the inventory, and unknown machines get an address only";
+        assert!(as_text(&told, "").contains(&format!("\nrefused:  {why}\n")), "{}", as_text(&told, ""));
+        assert_eq!(as_json(&told)["refused"], serde_json::json!([why]));
+        let cut = Explanation { dropped: vec![119], ..told };
+        assert!(
+            reply_text(&cut).ends_with("left out: options [119], for want of space\n"),
+            "{}",
+            reply_text(&cut)
+        );
+        assert_eq!(as_json(&cut)["dropped"], serde_json::json!([119]));
     }
 
     #[test]

@@ -1,15 +1,15 @@
 //! `captaind explain --pcap`: each DHCP packet of a capture, and what captaind would do about it.
 
 use std::fs::File;
-use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use captain_config::Config;
 use captain_dhcp::{Explanation, Ingress, Server, explain_datagram};
 use captain_model::Mac;
+use captain_server::InterfaceSpec;
 
-use super::{Place, as_json, assumed, reply_text, settings, world};
+use super::{Place, as_json, assumed, core, reply_text, settings, world};
 use crate::cli::ExplainArgs;
 use crate::exit::Failure;
 use crate::pcap::{self, Capture, Datagram};
@@ -23,8 +23,9 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let named = |error: &dyn std::fmt::Display| Failure::usage(format!("{}: {error}", file.display()));
     let capture = pcap::read(File::open(file).map_err(|e| named(&e))?).map_err(|e| named(&e))?;
-    let mut server = Server::new(settings(args, config, place)?, []);
-    let packets = follow(&mut server, config, place.local, &capture, only);
+    let settings = settings(args, config, place)?;
+    let spec = settings.interfaces.first().ok_or_else(|| Failure::failed("there is no interface"))?;
+    let packets = follow(&mut core(&settings), config, spec, &capture, only);
     let (assumed, notes) = (assumed(args, config), notes(&capture));
     if args.json {
         let packets: Vec<_> = packets.iter().map(Packet::json).collect();
@@ -35,7 +36,7 @@ pub(super) fn run(
     for packet in &packets {
         println!("{}", packet.text());
     }
-    for note in assumed.map(str::to_owned).into_iter().chain(notes) {
+    for note in std::iter::once(format!("assumed: {assumed}")).chain(notes) {
         println!("note: {note}");
     }
     Ok(())
@@ -55,41 +56,37 @@ struct Packet<'a> {
 fn follow<'a>(
     server: &mut Server,
     config: &Config,
-    local: Ipv4Addr,
+    spec: &InterfaceSpec,
     capture: &'a Capture,
     only: Option<Mac>,
 ) -> Vec<Packet<'a>> {
     let mut packets = Vec::new();
     for datagram in &capture.datagrams {
-        let ingress = ingress(datagram, local);
+        let ingress = ingress(datagram, spec);
         let world = world(config);
         let explanation = explain_datagram(server, datagram.at, &world, ingress, &datagram.payload);
         // The same again, with its effect; what would be sent is in the explanation already.
         server.handle(datagram.at, &world, ingress, &datagram.payload);
         let mac = explanation.events.iter().find_map(|event| event.mac);
         if only.is_none() || only == mac {
-            packets.push(Packet { datagram, mac, explanation, notes: remarks(datagram, ingress, local) });
+            packets.push(Packet { datagram, mac, explanation, notes: remarks(datagram, ingress, spec) });
         }
     }
     packets
 }
 
 /// A packet to one address was sent to the server that has it: captaind is asked in its place.
-fn ingress(datagram: &Datagram, local: Ipv4Addr) -> Ingress {
+fn ingress(datagram: &Datagram, spec: &InterfaceSpec) -> Ingress {
     let destination = *datagram.destination.ip();
-    let to_one = !(destination.is_broadcast() || destination.is_multicast() || destination.is_unspecified());
-    Ingress {
-        interface: 0,
-        local: if to_one { destination } else { local },
-        source: datagram.source,
-        destination,
-        port: datagram.port,
-    }
+    let ingress = spec.ingress(datagram.source, destination, datagram.port);
+    let to_none = destination.is_multicast() || destination.is_unspecified();
+    if to_none { Ingress { local: spec.address, ..ingress } } else { ingress }
 }
 
-fn remarks(datagram: &Datagram, ingress: Ingress, local: Ipv4Addr) -> Vec<String> {
-    let elsewhere = (ingress.local != local)
-        .then(|| format!("sent to {} alone: answered as if captaind had that address", ingress.local));
+fn remarks(datagram: &Datagram, ingress: Ingress, spec: &InterfaceSpec) -> Vec<String> {
+    let own = spec.address == ingress.local || spec.further.iter().any(|net| net.addr() == ingress.local);
+    let elsewhere =
+        (!own).then(|| format!("sent to {} alone: answered as if captaind had that address", ingress.local));
     let cut = datagram.cut.then(|| {
         "the capture holds only its beginning: capture whole packets with `tcpdump -s 0`".to_owned()
     });
@@ -145,9 +142,21 @@ impl Packet<'_> {
 mod tests {
     use super::*;
     use captain_model::{DhcpMode, Timestamp};
+    use std::net::Ipv4Addr;
 
     const LAB: &[u8] = include_bytes!("../../pcap/captures/lab-bios.pcap");
     const LOCAL: Ipv4Addr = Ipv4Addr::new(192, 168, 50, 1);
+
+    fn spec(address: Ipv4Addr) -> InterfaceSpec {
+        let network = "192.168.50.0/24".parse().unwrap();
+        InterfaceSpec {
+            name: "eth1".into(),
+            index: 7,
+            address,
+            network,
+            further: vec!["10.9.0.1/16".parse().unwrap()],
+        }
+    }
 
     fn lab_config() -> Config {
         let text = "[[dhcp.subnet]]\nnetwork = \"192.168.50.0/24\"\nrange = [\"192.168.50.100\", \"192.168.50.199\"]\n";
@@ -163,7 +172,7 @@ mod tests {
         let config = lab_config();
         let settings =
             captain_dhcp::Settings { mode, subnets: config.dhcp.subnets.clone(), ..Default::default() };
-        let packets = follow(&mut Server::new(settings, []), &config, local, capture, only);
+        let packets = follow(&mut Server::new(settings, []), &config, &spec(local), capture, only);
         let told =
             |packet: Packet<'_>| (packet.explanation.request.clone(), packet.explanation.decision.clone());
         packets.into_iter().map(told).collect()
@@ -205,13 +214,28 @@ mod tests {
         let mut capture = pcap::read(LAB).unwrap();
         capture.datagrams[0].destination = "192.168.50.9:67".parse().unwrap();
         capture.datagrams[0].cut = true;
-        let ingress = ingress(&capture.datagrams[0], LOCAL);
+        let ingress = ingress(&capture.datagrams[0], &spec(LOCAL));
         assert_eq!(ingress.local, Ipv4Addr::new(192, 168, 50, 9));
-        let remarks = remarks(&capture.datagrams[0], ingress, LOCAL);
+        let remarks = remarks(&capture.datagrams[0], ingress, &spec(LOCAL));
         assert!(
             remarks[0].contains("192.168.50.9 alone") && remarks[1].contains("tcpdump -s 0"),
             "{remarks:?}"
         );
+    }
+
+    #[test]
+    fn a_packet_to_a_networks_broadcast_address_is_answered_from_our_address_in_it() {
+        let mut capture = pcap::read(LAB).unwrap();
+        for (to, local) in [
+            ("192.168.50.255:67", LOCAL),
+            ("10.9.255.255:67", [10, 9, 0, 1].into()),
+            ("255.255.255.255:67", LOCAL),
+        ] {
+            capture.datagrams[0].destination = to.parse().unwrap();
+            let ingress = ingress(&capture.datagrams[0], &spec(LOCAL));
+            assert_eq!((ingress.local, ingress.interface), (local, 7), "{to}");
+            assert!(remarks(&capture.datagrams[0], ingress, &spec(LOCAL)).is_empty(), "{to}");
+        }
     }
 
     #[test]

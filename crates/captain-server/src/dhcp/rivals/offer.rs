@@ -1,57 +1,26 @@
-//! Mode `auto`: is there another DHCP server? Asked as a client would, before anybody is answered.
+//! The question and the answer: a DHCPDISCOVER as a client would send it, and another server's OFFER.
 
-use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::time::Duration;
 
-use captain_model::{DhcpMode, Mac};
-use tokio::io::unix::AsyncFd;
-use tokio::time::{Instant, timeout_at};
+use captain_model::Mac;
 
-use crate::InterfaceSpec;
-use crate::net::packet::{PacketSocket, ipv4_udp};
-use crate::net::{arp, interface};
+use crate::net::packet::ipv4_udp;
 
-/// How long offers are waited for: dnsmasq offers a new address only after it has pinged it for 3 s.
-const LISTEN: Duration = Duration::from_secs(5);
-/// Questions within that time: the first may be lost while a switch learns.
-const QUESTIONS: u32 = 3;
 /// Offset of the options in a DHCP message, behind the magic cookie (RFC 2131 section 2).
 const OPTIONS: usize = 240;
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
 
-/// The mode to serve in, and why: `configured`, unless that is `Auto`.
-pub(crate) async fn resolve(
-    configured: DhcpMode,
-    interfaces: &[InterfaceSpec],
-    socket: Option<PacketSocket>,
-) -> (DhcpMode, String) {
-    if configured != DhcpMode::Auto {
-        return (configured, "configured".to_owned());
-    }
-    let Some(socket) = socket else {
-        let why = "without CAP_NET_RAW other DHCP servers cannot be looked for, and beside one no addresses may be \
-                   given out: set [dhcp] mode = \"dynamic\" where there is none";
-        return (DhcpMode::AutoProxy, why.to_owned());
-    };
-    match find(interfaces, socket).await {
-        Ok(Some(offer)) => (DhcpMode::AutoProxy, offer.why()),
-        Ok(None) => (DhcpMode::Dynamic, format!("no other DHCP server answered within {LISTEN:?}")),
-        Err(error) => (DhcpMode::AutoProxy, format!("looking for other DHCP servers failed: {error}")),
-    }
-}
-
 /// Another server's offer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Offer {
-    server: Ipv4Addr,
+pub(super) struct Offer {
+    pub(super) server: Ipv4Addr,
     /// It says `PXEClient` in option 60 and nothing in option 43.
     claims_pxe: bool,
 }
 
 impl Offer {
     /// Why no addresses are given out; and what UEFI machines would stop at (FOGProject/fog-docs#188).
-    fn why(self) -> String {
+    pub(super) fn why(self) -> String {
         let mut why = format!("DHCP server {} answers on this network", self.server);
         if self.claims_pxe {
             why += "; it sends option 60 (PXEClient) itself, so that UEFI machines ask it on port 4011 for what to boot \
@@ -61,40 +30,8 @@ impl Offer {
     }
 }
 
-/// The first server that offers an address on any of the interfaces.
-async fn find(interfaces: &[InterfaceSpec], socket: PacketSocket) -> io::Result<Option<Offer>> {
-    let socket = socket.watch()?;
-    let xid = std::process::id() ^ 0x6361_7074;
-    let own: Vec<Ipv4Addr> = interfaces.iter().map(|one| one.address).collect();
-    let until = Instant::now() + LISTEN;
-    for question in 1..=QUESTIONS {
-        for one in interfaces {
-            let mac = interface::mac_of(&one.name).unwrap_or(Mac::new([2, 0, 0, 0, 0, 1]));
-            socket.get_ref().send(one.index, arp::BROADCAST, &discover(mac, xid))?;
-        }
-        let pause = (LISTEN / QUESTIONS) * (QUESTIONS - question);
-        let offer = timeout_at(until - pause, listen(&socket, xid, &own)).await;
-        if let Ok(offer) = offer {
-            return offer.map(Some);
-        }
-    }
-    Ok(None)
-}
-
-async fn listen(socket: &AsyncFd<PacketSocket>, xid: u32, own: &[Ipv4Addr]) -> io::Result<Offer> {
-    let mut buffer = [0; 2048];
-    loop {
-        let mut ready = socket.readable().await?;
-        if let Ok(length) = ready.try_io(|socket| socket.get_ref().receive(&mut buffer))
-            && let Some(offer) = offer(&buffer[..length?], xid).filter(|offer| !own.contains(&offer.server))
-        {
-            return Ok(offer);
-        }
-    }
-}
-
 /// A DHCPDISCOVER that asks for a broadcast reply, and for options 43 and 60 where the server has them.
-fn discover(mac: Mac, xid: u32) -> Vec<u8> {
+pub(super) fn discover(mac: Mac, xid: u32) -> Vec<u8> {
     let mut message = vec![0; OPTIONS];
     message[..4].copy_from_slice(&[1, 1, 6, 0]);
     message[4..8].copy_from_slice(&xid.to_be_bytes());
@@ -108,7 +45,7 @@ fn discover(mac: Mac, xid: u32) -> Vec<u8> {
 }
 
 /// The offer of an address in `packet` (IPv4); its server is the one of option 54, else the source.
-fn offer(packet: &[u8], xid: u32) -> Option<Offer> {
+pub(super) fn read(packet: &[u8], xid: u32) -> Option<Offer> {
     let header = usize::from(*packet.first()? & 15) * 4;
     let datagram = packet.get(header..)?;
     let is_reply = packet.first()? >> 4 == 4 && *packet.get(9)? == 17 && datagram.get(2..4)? == [0, 68];
@@ -164,17 +101,17 @@ mod tests {
     fn an_offer_of_an_address_names_its_server() {
         let yours = [192, 0, 2, 50];
         let plain = |last| Some(Offer { server: Ipv4Addr::new(192, 0, 2, last), claims_pxe: false });
-        assert_eq!(offer(&reply(7, 2, yours, &[54, 4, 192, 0, 2, 3]), 7), plain(3));
-        assert_eq!(offer(&reply(7, 2, yours, &[]), 7), plain(1));
-        assert_eq!(offer(&reply(8, 2, yours, &[]), 7), None, "another client's");
-        assert_eq!(offer(&reply(7, 5, yours, &[]), 7), None, "an ACK");
-        assert_eq!(offer(&reply(7, 2, [0; 4], &[]), 7), None, "a ProxyDHCP server gives no addresses");
-        assert_eq!(offer(&discover(Mac::new([2, 0, 0, 0, 0, 1]), 7), 7), None, "our own question");
+        assert_eq!(read(&reply(7, 2, yours, &[54, 4, 192, 0, 2, 3]), 7), plain(3));
+        assert_eq!(read(&reply(7, 2, yours, &[]), 7), plain(1));
+        assert_eq!(read(&reply(8, 2, yours, &[]), 7), None, "another client's");
+        assert_eq!(read(&reply(7, 5, yours, &[]), 7), None, "an ACK");
+        assert_eq!(read(&reply(7, 2, [0; 4], &[]), 7), None, "a ProxyDHCP server gives no addresses");
+        assert_eq!(read(&discover(Mac::new([2, 0, 0, 0, 0, 1]), 7), 7), None, "our own question");
     }
 
     #[test]
     fn a_server_that_calls_itself_pxe_and_is_none_is_told_of() {
-        let why = |options: &[u8]| offer(&reply(7, 2, [1; 4], options), 7).unwrap().why();
+        let why = |options: &[u8]| read(&reply(7, 2, [1; 4], options), 7).unwrap().why();
         let class = b"\x3c\x09PXEClient";
         assert!(why(class).contains("take option 60 away"), "{}", why(class));
         let complete = [&class[..], &[43, 3, 6, 1, 8]].concat();
@@ -187,20 +124,12 @@ mod tests {
     fn no_packet_breaks_the_reader() {
         let whole = reply(7, 2, [1; 4], &[54, 4, 1, 2, 3, 4]);
         for length in 0..whole.len() {
-            offer(&whole[..length], 7);
+            read(&whole[..length], 7);
         }
         for at in 0..whole.len() {
             let mut broken = whole.clone();
             broken[at] = 0xff;
-            offer(&broken, 7);
+            read(&broken, 7);
         }
-    }
-
-    #[tokio::test]
-    async fn without_the_right_to_look_no_addresses_are_given_out() {
-        let (mode, why) = resolve(DhcpMode::Auto, &[], None).await;
-        assert_eq!(mode, DhcpMode::AutoProxy);
-        assert!(why.contains("CAP_NET_RAW"), "{why}");
-        assert_eq!(resolve(DhcpMode::Reservation, &[], None).await.0, DhcpMode::Reservation);
     }
 }

@@ -1,0 +1,362 @@
+//! When to look for other DHCP servers, and what follows: time and what was seen in, questions and a stance out.
+//!
+//! No addresses are given out on a wire before a look at it has ended without an answer. A look is short where the link
+//! has been up for long, or where datagrams come in; on a link that has just come up it outlasts spanning tree, which
+//! keeps questions and answers (and the clients') from passing. Who is found stays found until captaind starts again.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use captain_model::DhcpMode;
+use tokio::time::Instant;
+
+use crate::InterfaceSpec;
+
+/// How long offers are waited for: dnsmasq offers a new address only after it has pinged it for 3 s.
+const LISTEN: Duration = Duration::from_secs(5);
+/// Between questions: the first may be lost while a switch learns.
+const PAUSE: Duration = Duration::from_millis(1600);
+/// How long a switch may keep a new link from forwarding: 15 s each for listening and learning (IEEE 802.1D), and some.
+const SPANNING_TREE: Duration = Duration::from_secs(45);
+/// Between looks where nobody else has been found.
+const AGAIN: Duration = Duration::from_secs(120);
+
+/// How DHCP is served now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Stance {
+    /// `Auto` while that is not known.
+    pub(crate) mode: DhcpMode,
+    /// Why, in one sentence.
+    pub(crate) why: String,
+    /// Indices of interfaces that are being looked at: no addresses are given out there.
+    pub(crate) held: Vec<u32>,
+}
+
+impl Stance {
+    /// A mode that holds everywhere.
+    pub(crate) fn of(mode: DhcpMode, why: impl Into<String>) -> Self {
+        Self { mode, why: why.into(), held: Vec::new() }
+    }
+
+    /// The mode for what comes in by this interface. As long as nothing is known, machines are told what to boot as
+    /// beside another server: where there is one they need it now, and where there is none they ask again.
+    pub(crate) fn mode_on(&self, interface: u32) -> DhcpMode {
+        match self.mode {
+            DhcpMode::Auto => DhcpMode::AutoProxy,
+            DhcpMode::Dynamic if self.held.contains(&interface) => DhcpMode::AutoProxy,
+            mode @ (DhcpMode::Dynamic
+            | DhcpMode::Reservation
+            | DhcpMode::Proxy
+            | DhcpMode::AutoProxy
+            | DhcpMode::Disabled) => mode,
+        }
+    }
+}
+
+/// All interfaces, as far as other servers are concerned.
+#[derive(Debug)]
+pub(super) struct Watch {
+    wires: Vec<Wire>,
+    /// Another server, in words.
+    found: Option<String>,
+}
+
+#[derive(Debug)]
+struct Wire {
+    index: u32,
+    name: String,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// No carrier.
+    Down,
+    /// Questions are asked.
+    Looking(Look),
+    /// Nobody else answered; when the next look begins.
+    Alone(Instant),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Look {
+    /// When the next question is due.
+    ask: Instant,
+    until: Instant,
+    /// Whether no addresses are given out meanwhile.
+    held: bool,
+    /// The server that a machine has chosen in our place.
+    chosen: Option<Ipv4Addr>,
+}
+
+impl Look {
+    fn new(now: Instant, time: Duration) -> Self {
+        Self { ask: now, until: now + time, held: true, chosen: None }
+    }
+}
+
+impl Watch {
+    /// Over these interfaces, all without carrier as far as is known.
+    pub(super) fn new(interfaces: &[InterfaceSpec]) -> Self {
+        let wire =
+            |one: &InterfaceSpec| Wire { index: one.index, name: one.name.clone(), state: State::Down };
+        Self { wires: interfaces.iter().map(wire).collect(), found: None }
+    }
+
+    /// An interface has a carrier or has none; `fresh`: it may have come up a moment ago.
+    pub(super) fn link(&mut self, now: Instant, interface: u32, up: bool, fresh: bool) {
+        let Some(wire) = self.wire(interface) else { return };
+        wire.state = match (wire.state, up) {
+            (_, false) => State::Down,
+            (State::Down, true) if fresh => State::Looking(Look::new(now, SPANNING_TREE + LISTEN)),
+            (State::Down, true) => State::Looking(Look::new(now, LISTEN)),
+            (known @ (State::Looking(_) | State::Alone(_)), true) => known,
+        };
+    }
+
+    /// A datagram came in by this interface: it forwards, so a server's answer would come in, too.
+    pub(super) fn heard(&mut self, now: Instant, interface: u32) {
+        if let Some(State::Looking(look)) = self.wire(interface).map(|wire| &mut wire.state)
+            && look.until > now + LISTEN
+        {
+            (look.ask, look.until) = (now, now + LISTEN);
+        }
+    }
+
+    /// A machine on this wire has chosen another server's offer.
+    pub(super) fn chosen(&mut self, now: Instant, interface: u32, server: Ipv4Addr) {
+        let Some(wire) = self.wire(interface) else { return };
+        match wire.state {
+            State::Looking(Look { chosen: Some(_), .. }) => {}
+            State::Down | State::Looking(_) | State::Alone(_) => {
+                wire.state = State::Looking(Look { chosen: Some(server), ..Look::new(now, LISTEN) });
+            }
+        }
+    }
+
+    /// Another server was found; why no addresses are given out any more.
+    pub(super) fn found(&mut self, why: String) {
+        self.found = Some(why);
+    }
+
+    /// Whether that is so.
+    pub(super) const fn is_over(&self) -> bool {
+        self.found.is_some()
+    }
+
+    /// The interfaces to ask on now.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<u32> {
+        let mut ask = Vec::new();
+        for wire in &mut self.wires {
+            let (state, asks) = wire.state.at(now);
+            wire.state = state;
+            ask.extend(asks.then_some(wire.index));
+            if let State::Looking(Look { until, chosen: Some(server), .. }) = state
+                && until <= now
+            {
+                let why = format!(
+                    "a machine on {} took its address from DHCP server {server}, which does not answer captaind",
+                    wire.name
+                );
+                self.found.get_or_insert(why);
+            }
+        }
+        ask
+    }
+
+    /// When [`Watch::due`] wants to be called.
+    pub(super) fn next(&self) -> Option<Instant> {
+        let next = |wire: &Wire| match wire.state {
+            State::Down => None,
+            State::Looking(look) => Some(look.ask.min(look.until)),
+            State::Alone(again) => Some(again),
+        };
+        self.wires.iter().filter_map(next).min()
+    }
+
+    /// What is known now.
+    pub(super) fn stance(&self) -> Stance {
+        if let Some(why) = &self.found {
+            return Stance::of(DhcpMode::AutoProxy, why.clone());
+        }
+        let named = |wanted: fn(&Wire) -> bool| {
+            let names: Vec<_> =
+                self.wires.iter().filter(|wire| wanted(wire)).map(|wire| wire.name.as_str()).collect();
+            (!names.is_empty()).then(|| names.join(", "))
+        };
+        let alone = named(Wire::is_alone);
+        let mode = if alone.is_some() { DhcpMode::Dynamic } else { DhcpMode::Auto };
+        let parts = [
+            alone.map(|names| format!("no other DHCP server answered on {names}")),
+            named(Wire::is_held).map(|names| {
+                format!(
+                    "looking for other DHCP servers on {names}, no addresses are given out there meanwhile"
+                )
+            }),
+            named(Wire::is_down).map(|names| format!("no carrier on {names}")),
+        ];
+        let why = parts.into_iter().flatten().collect::<Vec<_>>().join("; ");
+        let held = self.wires.iter().filter(|wire| !wire.is_alone()).map(|wire| wire.index).collect();
+        Stance { mode, why, held }
+    }
+
+    fn wire(&mut self, interface: u32) -> Option<&mut Wire> {
+        self.wires.iter_mut().find(|wire| wire.index == interface)
+    }
+}
+
+impl State {
+    /// What it has become, and whether to ask.
+    fn at(self, now: Instant) -> (Self, bool) {
+        match self {
+            Self::Looking(look) if look.until <= now && look.chosen.is_none() => {
+                (Self::Alone(now + AGAIN), false)
+            }
+            Self::Looking(look) if look.ask <= now && look.until > now => {
+                (Self::Looking(Look { ask: now + PAUSE, ..look }), true)
+            }
+            Self::Alone(again) if again <= now => {
+                (Self::Looking(Look { ask: now + PAUSE, held: false, ..Look::new(now, LISTEN) }), true)
+            }
+            Self::Down | Self::Looking(_) | Self::Alone(_) => (self, false),
+        }
+    }
+}
+
+impl Wire {
+    const fn is_alone(&self) -> bool {
+        matches!(self.state, State::Alone(_) | State::Looking(Look { held: false, .. }))
+    }
+
+    const fn is_held(&self) -> bool {
+        matches!(self.state, State::Looking(Look { held: true, .. }))
+    }
+
+    const fn is_down(&self) -> bool {
+        matches!(self.state, State::Down)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn watch(names: &[&str]) -> (Watch, Instant) {
+        let spec = |(at, name): (usize, &&str)| InterfaceSpec {
+            name: (*name).to_owned(),
+            index: u32::try_from(at).unwrap() + 1,
+            address: Ipv4Addr::LOCALHOST,
+            network: ipnet::Ipv4Net::default(),
+            further: Vec::new(),
+        };
+        let specs: Vec<_> = names.iter().enumerate().map(spec).collect();
+        (Watch::new(&specs), Instant::now())
+    }
+
+    /// Runs it until `end`; how many questions were asked.
+    fn until(watch: &mut Watch, end: Instant) -> usize {
+        let mut asked = 0;
+        while let Some(at) = watch.next().filter(|at| *at <= end) {
+            asked += watch.due(at).len();
+            if watch.is_over() {
+                break;
+            }
+        }
+        asked
+    }
+
+    #[test]
+    fn without_a_carrier_nobody_is_asked_and_nothing_is_known() {
+        let (mut watch, start) = watch(&["eth1"]);
+        watch.link(start, 1, false, false);
+        assert_eq!(until(&mut watch, start + seconds(999)), 0);
+        let stance = watch.stance();
+        assert_eq!((stance.mode, stance.mode_on(1)), (DhcpMode::Auto, DhcpMode::AutoProxy));
+        assert_eq!(stance.why, "no carrier on eth1");
+    }
+
+    #[test]
+    fn a_link_that_was_up_for_long_is_judged_after_five_seconds_and_three_questions_or_more() {
+        let (mut watch, start) = watch(&["eth1"]);
+        watch.link(start, 1, true, false);
+        assert!(until(&mut watch, start + seconds(4)) >= 3);
+        assert_eq!(watch.stance().mode, DhcpMode::Auto);
+        until(&mut watch, start + seconds(5));
+        assert_eq!(watch.stance(), Stance::of(DhcpMode::Dynamic, "no other DHCP server answered on eth1"));
+    }
+
+    #[test]
+    fn a_link_that_has_just_come_up_is_asked_until_spanning_tree_lets_questions_pass() {
+        let (mut watch, start) = watch(&["eth1"]);
+        watch.link(start, 1, true, true);
+        let asked = until(&mut watch, start + seconds(44));
+        assert_eq!(watch.stance().mode_on(1), DhcpMode::AutoProxy);
+        assert!(watch.stance().why.starts_with("looking for other DHCP servers on eth1"));
+        assert!(until(&mut watch, start + seconds(49)) > 0 && asked > 20, "{asked}");
+        until(&mut watch, start + seconds(50));
+        assert_eq!(watch.stance().mode_on(1), DhcpMode::Dynamic);
+    }
+
+    #[test]
+    fn a_datagram_shows_that_the_link_forwards_and_shortens_the_look_once() {
+        let (mut watch, start) = watch(&["eth1"]);
+        watch.link(start, 1, true, true);
+        until(&mut watch, start + seconds(9));
+        watch.heard(start + seconds(10), 1);
+        watch.heard(start + seconds(13), 1);
+        assert!(until(&mut watch, start + seconds(14)) >= 3);
+        assert_eq!(watch.stance().mode, DhcpMode::Auto);
+        until(&mut watch, start + seconds(15));
+        assert_eq!(watch.stance().mode, DhcpMode::Dynamic);
+    }
+
+    #[test]
+    fn who_is_alone_looks_again_by_and_by_and_goes_on_serving() {
+        let (mut watch, start) = watch(&["eth1"]);
+        watch.link(start, 1, true, false);
+        until(&mut watch, start + seconds(5));
+        assert_eq!(until(&mut watch, start + seconds(124)), 0);
+        assert!(until(&mut watch, start + seconds(129)) >= 3);
+        assert_eq!(watch.stance().mode_on(1), DhcpMode::Dynamic);
+        assert!(until(&mut watch, start + seconds(300)) >= 3, "and again");
+        watch.found("there it is".to_owned());
+        assert_eq!(watch.stance(), Stance::of(DhcpMode::AutoProxy, "there it is"));
+    }
+
+    #[test]
+    fn a_link_that_was_down_is_looked_at_anew_and_the_others_are_served() {
+        let (mut watch, start) = watch(&["eth1", "eth2"]);
+        for interface in [1, 2] {
+            watch.link(start, interface, true, false);
+        }
+        until(&mut watch, start + seconds(5));
+        watch.link(start + seconds(6), 2, false, true);
+        assert!(watch.stance().why.ends_with("; no carrier on eth2"), "{}", watch.stance().why);
+        watch.link(start + seconds(7), 2, true, true);
+        let stance = watch.stance();
+        assert_eq!((stance.mode_on(1), stance.mode_on(2)), (DhcpMode::Dynamic, DhcpMode::AutoProxy));
+        assert!(stance.why.contains("looking for other DHCP servers on eth2"), "{}", stance.why);
+        until(&mut watch, start + seconds(57));
+        assert_eq!(watch.stance().mode_on(2), DhcpMode::Dynamic);
+    }
+
+    #[test]
+    fn where_a_machine_chose_another_server_no_addresses_are_given_out_any_more() {
+        let (mut watch, start) = watch(&["eth1"]);
+        watch.link(start, 1, true, false);
+        until(&mut watch, start + seconds(5));
+        let other = Ipv4Addr::new(192, 0, 2, 1);
+        watch.chosen(start + seconds(6), 1, other);
+        assert_eq!(watch.stance().mode_on(1), DhcpMode::AutoProxy);
+        watch.chosen(start + seconds(9), 1, other);
+        assert!(until(&mut watch, start + seconds(10)) >= 3, "it may answer us, too");
+        assert!(!watch.is_over());
+        until(&mut watch, start + seconds(11));
+        assert_eq!(watch.stance().mode, DhcpMode::AutoProxy);
+        assert!(watch.stance().why.contains("took its address from DHCP server 192.0.2.1"));
+    }
+}
