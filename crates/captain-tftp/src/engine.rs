@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_tftp::server::Handler;
 use tokio::net::UdpSocket;
 use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
@@ -14,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::EngineConfig;
 use crate::finished::{Finished, Outcome};
+use crate::handler::Handler;
 use crate::line::Line;
 use crate::request::{Request, RequestError};
 use crate::session::{Session, Shared};

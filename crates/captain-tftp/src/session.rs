@@ -3,20 +3,18 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::{SocketAddr, SocketAddrV4};
-use std::path::Path;
+use std::net::SocketAddrV4;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_tftp::packet::Error as HandlerError;
-use async_tftp::server::Handler;
 use futures_lite::future::{poll_once, yield_now};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::config::EngineConfig;
 use crate::finished::Outcome;
+use crate::handler::{Handler, OpenError};
 use crate::line::Line;
 use crate::options::{Caps, Terms};
 use crate::request::Request;
@@ -94,8 +92,7 @@ impl Session {
 
     /// Opens the file, on this request's own handler: a slow one keeps nobody else waiting.
     async fn open<H: Handler>(&mut self, mut handler: H) -> Result<(H::Reader, Option<u64>), Outcome> {
-        let peer = SocketAddr::V4(self.peer);
-        let open = handler.read_req_open(&peer, Path::new(&self.request.file));
+        let open = handler.open(self.peer, &self.request.file);
         let open = timeout(self.shared.config.idle, open);
         tokio::pin!(open);
         let opened = loop {
@@ -117,11 +114,11 @@ impl Session {
         let error = match opened {
             Ok(Ok(opened)) => return Ok(opened),
             Ok(Err(error)) => error,
-            Err(_) => HandlerError::Msg("the file could not be opened in time".to_owned()),
+            Err(_) => OpenError::Failed("the file could not be opened in time".to_owned()),
         };
-        let (code, why) = describe(&error);
+        let why = error.to_string();
         // The client asks again if it is lost.
-        let _ = self.line.send(&wire::raw_error(code, &why)).await;
+        let _ = self.line.send(&wire::error(error.code(), &why)).await;
         Err(Outcome::Refused { why })
     }
 
@@ -140,22 +137,6 @@ impl Session {
 const REPLACED: &str = "the client began anew";
 const EVICTED: &str = "others ask, and the client never answered";
 const STOPPED: &str = "the server is shutting down";
-
-/// The code and text of a handler's error. RFC 1350 appendix.
-fn describe(error: &HandlerError) -> (u16, String) {
-    let (code, text) = match error {
-        HandlerError::Msg(text) => (0, text.as_str()),
-        HandlerError::UnknownError => (0, "unknown error"),
-        HandlerError::FileNotFound => (1, "file not found"),
-        HandlerError::PermissionDenied => (2, "access violation"),
-        HandlerError::DiskFull => (3, "disk full"),
-        HandlerError::IllegalOperation => (4, "illegal operation"),
-        HandlerError::UnknownTransferId => (5, "unknown transfer"),
-        HandlerError::FileAlreadyExists => (6, "file exists already"),
-        HandlerError::NoSuchUser => (7, "no such user"),
-    };
-    (code, text.to_owned())
-}
 
 /// A session whose file is open.
 struct Exchange<'a, R> {

@@ -46,6 +46,8 @@ async fn refusals_have_a_code_and_a_text_and_are_reported() {
     let server = ours(&files, config());
     for (request, code, words) in [
         (&b"\0\x01none\0octet\0"[..], 1, "file not found"),
+        (b"\0\x01forbidden\0octet\0", 2, "not for you"),
+        (b"\0\x01unbuilt\0octet\0", 0, "ask again"),
         (b"\0\x02file\0octet\0", 2, "cannot be written"),
         (b"\0\x01../etc/passwd\0octet\0", 2, "outside"),
         (b"\0\x01file\0mail\0", 4, "mode `mail`"),
@@ -57,7 +59,7 @@ async fn refusals_have_a_code_and_a_text_and_are_reported() {
         assert_eq!(kind(&answer), -1 - code, "{request:?}");
         assert!(text(&answer).contains(words), "{}", text(&answer));
     }
-    let finished = server.finished(5).await;
+    let finished = server.finished(7).await;
     assert!(finished.iter().all(|end| matches!(end.outcome, Outcome::Refused { .. })), "{finished:?}");
 }
 

@@ -1,19 +1,19 @@
 //! The files behind the TFTP engine.
 
 use std::fs::File;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::net::SocketAddrV4;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use captain_model::EventKind;
-use captain_tftp::{Handler, HandlerError};
-use futures_util::io::{AsyncRead, Cursor, Sink, sink};
+use captain_tftp::{Handler, OpenError};
+use futures_util::io::{AsyncRead, Cursor};
 
 use super::desk::{self, Asker, Found};
 use super::names::{Wanted, wanted};
-use crate::appliance::{Appliance, v4};
+use crate::appliance::Appliance;
 use crate::files::blocks::Reader;
+use crate::tell::Denied;
 
 /// The boot loader of a Raspberry Pi reads 65,535 blocks of 1,024 bytes and takes that for the whole file
 /// (rpi-eeprom#375, #563).
@@ -34,16 +34,18 @@ impl Files {
         Self { appliance }
     }
 
-    fn open(&self, client: SocketAddr, name: &str) -> Result<Content, String> {
-        let asker = Asker { remote: client.ip(), local: self.local(client), quiet: false };
-        match desk::open(&self.appliance, asker, name).map_err(|why| why.to_string())? {
+    fn find(&self, client: SocketAddrV4, name: &str) -> Result<Content, OpenError> {
+        let local = self.appliance.settings.address_towards(*client.ip());
+        let asker = Asker { remote: (*client.ip()).into(), local, quiet: false };
+        match desk::open(&self.appliance, asker, name)? {
             Found::Served(file) => Ok(whole(file.file.clone(), file.artifact.size)),
             Found::Made(text) => {
                 let length = text.len() as u64;
                 Ok((Box::pin(Cursor::new(text.into_bytes())), Some(length)))
             }
             Found::Own(file) => {
-                let size = file.metadata().map_err(|error| error.to_string())?.len();
+                let size =
+                    file.metadata().map_err(|error| OpenError::Failed(format!("{name}: {error}")))?.len();
                 if size > PI_READS {
                     self.warn(asker, name, size);
                 }
@@ -64,30 +66,23 @@ impl Files {
         let report = EventKind::Report { step: "tftp".to_owned(), detail };
         self.appliance.tell(desk::machine_of(&self.appliance, asker, name), report);
     }
-
-    fn local(&self, client: SocketAddr) -> Ipv4Addr {
-        v4(client.ip())
-            .map_or(self.appliance.settings.listen, |peer| self.appliance.settings.address_towards(peer))
-    }
 }
 
 impl Handler for Files {
     type Reader = Pin<Box<dyn AsyncRead + Send>>;
-    type Writer = Sink;
 
-    async fn read_req_open(&mut self, client: &SocketAddr, path: &Path) -> Result<Content, HandlerError> {
-        let name = path.to_string_lossy();
-        self.open(*client, &name).map_err(HandlerError::Msg)
+    async fn open(&mut self, client: SocketAddrV4, name: &str) -> Result<Content, OpenError> {
+        self.find(client, name)
     }
+}
 
-    async fn write_req_open(
-        &mut self,
-        _client: &SocketAddr,
-        _path: &Path,
-        _size: Option<u64>,
-    ) -> Result<Sink, HandlerError> {
-        let _never_written = sink();
-        Err(HandlerError::PermissionDenied)
+impl From<Denied> for OpenError {
+    fn from(why: Denied) -> Self {
+        match why {
+            Denied::Refused(why) => Self::Refused(why),
+            Denied::Absent(why) => Self::Absent(why),
+            Denied::Awaited(why) | Denied::Broken(why) => Self::Failed(why),
+        }
     }
 }
 

@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use captain_tftp::{Engine, EngineConfig, Finished, Handler, HandlerError};
+use async_tftp::packet::Error as StockError;
+use captain_tftp::{Engine, EngineConfig, Finished, Handler, OpenError};
 use futures_lite::AsyncRead;
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
@@ -60,7 +61,32 @@ impl AsyncRead for Memory {
     }
 }
 
+impl Files {
+    async fn find(&self, name: &str) -> Option<(Memory, Option<u64>)> {
+        match name {
+            "slow" => sleep(Duration::from_secs(1)).await,
+            "stuck" => std::future::pending().await,
+            _ => {}
+        }
+        let bytes = self.files.get(name)?.clone();
+        let size = Some(bytes.len() as u64);
+        Some((Memory { bytes, at: 0, read: self.read.clone(), broken: name == "broken" }, size))
+    }
+}
+
 impl Handler for Files {
+    type Reader = Memory;
+
+    async fn open(&mut self, _: SocketAddrV4, name: &str) -> Result<(Memory, Option<u64>), OpenError> {
+        match name {
+            "forbidden" => Err(OpenError::Refused("not for you".to_owned())),
+            "unbuilt" => Err(OpenError::Failed("ask again".to_owned())),
+            _ => self.find(name).await.ok_or_else(|| OpenError::Absent("file not found".to_owned())),
+        }
+    }
+}
+
+impl async_tftp::server::Handler for Files {
     type Reader = Memory;
     type Writer = futures_lite::io::Sink;
 
@@ -68,16 +94,8 @@ impl Handler for Files {
         &mut self,
         _: &SocketAddr,
         path: &Path,
-    ) -> Result<(Memory, Option<u64>), HandlerError> {
-        let name = path.to_str().unwrap_or_default();
-        match name {
-            "slow" => sleep(Duration::from_secs(1)).await,
-            "stuck" => std::future::pending().await,
-            _ => {}
-        }
-        let bytes = self.files.get(name).cloned().ok_or(HandlerError::FileNotFound)?;
-        let size = Some(bytes.len() as u64);
-        Ok((Memory { bytes, at: 0, read: self.read.clone(), broken: name == "broken" }, size))
+    ) -> Result<(Memory, Option<u64>), StockError> {
+        self.find(path.to_str().unwrap_or_default()).await.ok_or(StockError::FileNotFound)
     }
 
     async fn write_req_open(
@@ -85,8 +103,8 @@ impl Handler for Files {
         _: &SocketAddr,
         _: &Path,
         _: Option<u64>,
-    ) -> Result<Self::Writer, HandlerError> {
-        Err(HandlerError::PermissionDenied)
+    ) -> Result<Self::Writer, StockError> {
+        Err(StockError::PermissionDenied)
     }
 }
 

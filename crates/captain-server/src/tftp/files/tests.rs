@@ -4,6 +4,7 @@ use captain_model::{Mac, Machine, UnknownMachines};
 use futures_util::AsyncReadExt;
 
 const MAC: Mac = Mac::new([0x52, 0x54, 0, 0, 0, 1]);
+const CLIENT: SocketAddrV4 = SocketAddrV4::new(std::net::Ipv4Addr::new(127, 0, 0, 2), 1);
 
 struct Shop {
     folder: tempfile::TempDir,
@@ -22,17 +23,18 @@ fn shop(change: impl FnOnce(&mut Machine)) -> Shop {
 }
 
 async fn read(shop: &Shop, name: &str) -> Result<String, String> {
-    let client = "127.0.0.2:1".parse().unwrap();
-    let mut files = shop.files.clone();
-    match files.read_req_open(&client, Path::new(name)).await {
+    ask(shop, name).await.map_err(|why| why.to_string())
+}
+
+async fn ask(shop: &Shop, name: &str) -> Result<String, OpenError> {
+    match shop.files.clone().open(CLIENT, name).await {
         Ok((mut reader, size)) => {
             let mut content = String::new();
             reader.read_to_string(&mut content).await.unwrap();
             assert_eq!(size, Some(content.len() as u64), "the announced size is the true one");
             Ok(content)
         }
-        Err(HandlerError::Msg(why)) => Err(why),
-        Err(other) => Err(format!("{other:?}")),
+        Err(why) => Err(why),
     }
 }
 
@@ -116,7 +118,7 @@ async fn a_file_that_a_raspberry_pi_would_cut_is_told_of() {
             .and_then(|file| file.set_len(size))
             .unwrap();
         for name in ["1a2b3c4d/boot.img", "boot.img"] {
-            assert_eq!(shop.files.open("127.0.0.2:1".parse().unwrap(), name).unwrap().1, Some(size));
+            assert_eq!(shop.files.find(CLIENT, name).unwrap().1, Some(size));
         }
         let (past, _) = shop.files.appliance.bus.follow(captain_model::Timestamp::from_millis(0));
         let warnings = past.iter().filter(
@@ -237,9 +239,18 @@ async fn the_operators_folder_is_served_and_nothing_above_it() {
 }
 
 #[tokio::test]
-async fn writing_is_refused() {
-    let shop = shop(|_| {});
-    let client = "127.0.0.2:1".parse().unwrap();
-    let refused = shop.files.clone().write_req_open(&client, Path::new("x"), None).await;
-    assert!(matches!(refused, Err(HandlerError::PermissionDenied)));
+async fn what_is_absent_what_is_refused_and_what_may_come_are_told_apart() {
+    let mac = "pxelinux.cfg/01-52-54-00-00-00-01";
+    let open = shop(|_| {});
+    for name in ["pxelinux.cfg/0A4D0005", "pxelinux.cfg/default-arm-bcm283x", "nosuch.efi", "osie/default/x"]
+    {
+        let why = ask(&open, name).await.unwrap_err();
+        assert!(matches!(&why, OpenError::Absent(text) if text.contains(name)), "{name}: {why:?}");
+    }
+    open.files.appliance.awaited.store(Some(Arc::new("it is being built".to_owned())));
+    assert!(matches!(ask(&open, "nosuch.efi").await, Err(OpenError::Failed(_))), "it may come");
+    let closed = shop(|machine| machine.netboot = false);
+    assert!(matches!(ask(&closed, mac).await, Err(OpenError::Refused(_))));
+    let broken = shop(|machine| machine.cmdline.push(&"x".repeat(5000)).unwrap());
+    assert!(matches!(ask(&broken, mac).await, Err(OpenError::Failed(_))), "the operator repairs it");
 }
