@@ -25,7 +25,7 @@ impl Ends {
     /// Believes `X-Forwarded-For` where the connection comes from one of `proxies`: the last address in it that
     /// is not such a proxy itself.
     pub(crate) fn through(self, proxies: &[IpNet], headers: &HeaderMap) -> Self {
-        let trusted = |address: &IpAddr| proxies.iter().any(|proxy| proxy.contains(address));
+        let trusted = |address: &IpAddr| is_proxy(proxies, *address);
         if !trusted(&self.remote) {
             return self;
         }
@@ -47,6 +47,11 @@ impl Ends {
     pub(crate) fn is_own(self) -> bool {
         self.remote == self.local
     }
+}
+
+/// Whether `address` is one of `proxies`.
+pub(crate) fn is_proxy(proxies: &[IpNet], address: IpAddr) -> bool {
+    proxies.iter().any(|proxy| proxy.contains(&address))
 }
 
 /// An address as proxies write it: bare, `[v6]`, or either with a port.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -22,7 +22,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::lane::{Lane, Slot};
-use super::peer::Ends;
+use super::peer::{Ends, is_proxy};
 use super::sendfile::Sendfile;
 use super::stall::Stall;
 use crate::appliance::Appliance;
@@ -81,6 +81,7 @@ pub(crate) async fn serve(appliance: Arc<Appliance>, listener: Listener) -> io::
     let listener = TcpListener::from_std(listener)?;
     let slots = Arc::new(Semaphore::new(limits.connections));
     let crowd = Arc::new(Crowd::default());
+    let mut turned_away = TurnedAway::default();
     let graceful = GracefulShutdown::new();
     loop {
         let accepted = tokio::select! {
@@ -88,7 +89,11 @@ pub(crate) async fn serve(appliance: Arc<Appliance>, listener: Listener) -> io::
             () = appliance.stopping.cancelled() => break,
         };
         let Some((stream, remote, permit)) = accepted else { continue };
-        let Some(place) = crowd.enter(remote.ip(), limits.per_address) else { continue };
+        let most = most_of(&appliance, remote.ip(), limits);
+        let Some(place) = crowd.enter(remote.ip(), most) else {
+            turned_away.tell(remote.ip(), most, Instant::now());
+            continue;
+        };
         let visitor = Visitor {
             appliance: appliance.clone(),
             router: router.clone(),
@@ -121,6 +126,46 @@ async fn accept(
             tokio::time::sleep(Duration::from_millis(50)).await;
             None
         }
+    }
+}
+
+/// Connections that one address may have. A proxy that speaks for many has no share of its own.
+fn most_of(appliance: &Appliance, address: IpAddr, limits: Limits) -> usize {
+    if is_proxy(&appliance.settings.trusted_proxies, address) {
+        limits.connections
+    } else {
+        limits.per_address
+    }
+}
+
+/// Connections that were closed because their address had its share, for the log: one line in a while.
+#[derive(Debug, Default)]
+struct TurnedAway {
+    untold: usize,
+    told: Option<Instant>,
+}
+
+impl TurnedAway {
+    /// At least so long from one line to the next.
+    const QUIET: Duration = Duration::from_secs(10);
+
+    fn tell(&mut self, address: IpAddr, most: usize, now: Instant) {
+        if let Some(count) = self.count(now) {
+            tracing::warn!(
+                "HTTP connections closed at once: {count}, the last of {address}, which has {most} already; a proxy \
+                 belongs in [server] trusted_proxies"
+            );
+        }
+    }
+
+    /// How many there were, when it is time to say so.
+    fn count(&mut self, now: Instant) -> Option<usize> {
+        self.untold += 1;
+        if self.told.is_some_and(|told| now.duration_since(told) < Self::QUIET) {
+            return None;
+        }
+        self.told = Some(now);
+        Some(std::mem::take(&mut self.untold))
     }
 }
 
@@ -273,6 +318,13 @@ mod tests {
         assert!(crowd.enter(address, 3).is_some());
         drop(places);
         assert!(crowd.0.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn connections_that_are_turned_away_are_told_of_together_and_not_all_the_time() {
+        let (mut away, began) = (TurnedAway::default(), Instant::now());
+        let told: Vec<_> = [0, 1, 9, 10, 30].map(|at| away.count(began + Duration::from_secs(at))).into();
+        assert_eq!(told, [Some(1), None, None, Some(3), Some(1)]);
     }
 
     #[test]

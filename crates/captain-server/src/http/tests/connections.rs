@@ -95,7 +95,13 @@ async fn the_right_most_hop_that_is_no_proxy_counts_and_nothing_left_of_it() {
 
 /// A listener of its own with these limits.
 fn limited(limits: Limits) -> (std::net::SocketAddr, tempfile::TempDir) {
-    let (folder, settings) = settings(vec![machine()], UnknownMachines::Boot);
+    limited_behind(&[], limits)
+}
+
+/// The same, where these are proxies.
+fn limited_behind(proxies: &[&str], limits: Limits) -> (std::net::SocketAddr, tempfile::TempDir) {
+    let (folder, mut settings) = settings(vec![machine()], UnknownMachines::Boot);
+    settings.trusted_proxies = proxies.iter().map(|proxy| proxy.parse().unwrap()).collect();
     let appliance = crate::bind(settings).unwrap().appliance;
     appliance.stock();
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -151,6 +157,19 @@ async fn one_address_has_its_share_of_connections_and_gets_it_back() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("the place was not given back");
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_has_as_many_connections_as_there_are() {
+    let limits = Limits { per_address: 2, connections: 6, ..Limits::default() };
+    let (address, _folder) = limited_behind(&["127.0.0.0/8"], limits);
+    let mut all = Vec::new();
+    for _ in 0..6 {
+        all.push(TcpStream::connect(address).await.unwrap());
+        assert!(answers(all.last_mut().unwrap()).await, "connection {}", all.len());
+    }
+    let mut seventh = TcpStream::connect(address).await.unwrap();
+    assert!(!answers(&mut seventh).await, "it waits for one of the others");
 }
 
 #[tokio::test]
