@@ -343,3 +343,35 @@ registry_password_file = "pass"
     assert_eq!(of("52:54:00:00:00:07 "), ["1"; 4], "{}", out.stderr);
     assert_eq!(of("52:54:00:00:00:08 "), ["0"; 4], "{}", out.stderr);
 }
+
+#[test]
+fn on_one_wire_a_machine_is_who_the_neighbour_table_says_whatever_was_asked_from_its_address_before() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let more = r#"
+[dhcp]
+mode = "auto-proxy"
+[[machine]]
+mac = "52:54:00:00:00:0a"
+[[machine]]
+mac = "52:54:00:00:00:0b"
+netboot = false
+"#;
+    write_config(folder.path(), more);
+    let script = format!(
+        r#"{NETWORK}
+        ip netns add near
+        ip link set c0 netns near
+        ip -n near link set c0 address 52:54:00:00:00:0a; ip -n near link set c0 up
+        ip -n near addr add 192.168.50.9/24 dev c0
+        "$CAPTAIND" serve -c captaind.toml --state-dir state --cache-dir cache >serve.log 2>&1 & server=$!
+        wait_ready
+        ask() {{ ip netns exec near curl -sS -m 5 tftp://192.168.50.1/$1 2>&1 || true; }}
+        ask 52:54:00:00:00:0b/snponly.efi >refused
+        ask 202611220000/x >/dev/null
+        ask grub/grub.cfg | grep -o 'hw_addr=[0-9a-f:]*'
+        kill $server; wait $server
+        "#
+    );
+    let out = in_namespace(folder.path(), 60, &script).expect_code(0);
+    assert_eq!(out.stdout.trim(), "hw_addr=52:54:00:00:00:0a", "{}", out.stderr);
+}

@@ -2,7 +2,8 @@
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -18,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::bus::Bus;
 use crate::clock::now;
-use crate::files::{Confined, Isos, Shelf};
+use crate::files::{Confined, Isos, ServedFile, Shelf};
 use crate::leases::Leases;
 use crate::net::arp;
 use crate::state::{Record, Writer};
@@ -43,8 +44,8 @@ pub(crate) struct Appliance {
     pub(crate) shelf: ArcSwap<Shelf>,
     /// The ISOs that machines are given.
     pub(crate) isos: Isos,
-    /// The operator's folder of further files, opened when the first of them is asked for.
-    root: OnceLock<Option<Confined>>,
+    /// The operator's folder of further files, where it is there.
+    root: ArcSwapOption<Confined>,
     /// Events.
     pub(crate) bus: Bus,
     /// Who has which address.
@@ -59,6 +60,8 @@ pub(crate) struct Appliance {
     pub(crate) awaited: ArcSwapOption<String>,
     /// One at a time reads files and inventory anew.
     stocking: Mutex<()>,
+    /// Somebody is about to.
+    restocking: AtomicBool,
     /// Disk.
     pub(crate) state: Writer,
     /// Ends what would never end by itself, such as event streams.
@@ -76,13 +79,14 @@ impl Appliance {
             inventory: ArcSwap::new(settings.inventory.clone()),
             templates: ArcSwap::from_pointee(settings.templates.clone()),
             isos: Isos::default(),
-            root: OnceLock::new(),
+            root: ArcSwapOption::empty(),
             shelf: ArcSwap::from_pointee(Shelf::default()),
             bus: Bus::new(timeline),
             tickets: Tickets::new(loaded.key),
             started: Instant::now(),
             awaited: ArcSwapOption::empty(),
             stocking: Mutex::default(),
+            restocking: AtomicBool::new(false),
             leases: Leases::new(loaded.leases, loaded.barred),
             logs: Logs::default(),
             mode: ArcSwap::from_pointee((settings.dhcp.mode, "configured".to_owned())),
@@ -106,14 +110,25 @@ impl Appliance {
     }
 
     /// The folder of further files, where there is one ([`crate::TftpSettings::root`]).
-    pub(crate) fn root(&self) -> Option<&Confined> {
-        let open = || {
-            let folder = self.settings.tftp.as_ref()?.root.as_ref()?;
-            let failed =
-                |error: &_| tracing::warn!("[tftp] root {} is not served: {error}", folder.display());
-            Confined::to(folder).inspect_err(failed).ok()
+    /// One that was missing may be there by now.
+    pub(crate) fn root(&self) -> Option<Arc<Confined>> {
+        if self.root.load().is_none() {
+            // Said when the configuration was taken.
+            let _missing = self.open_root();
+        }
+        self.root.load_full()
+    }
+
+    /// Opens it anew: another folder may lie at its path since.
+    fn open_root(&self) -> Result<(), String> {
+        let Some(folder) = self.settings.tftp.as_ref().and_then(|tftp| tftp.root.as_ref()) else {
+            return Ok(());
         };
-        self.root.get_or_init(open).as_ref()
+        let opened = Confined::to(folder);
+        let failed = |error: &_| format!("[tftp] root {} is not served: {error}", folder.display());
+        let result = opened.as_ref().map(drop).map_err(failed);
+        self.root.store(opened.ok().map(Arc::new));
+        result
     }
 
     /// Publishes `event`, and keeps what follows from it.
@@ -248,20 +263,26 @@ impl Appliance {
         let inventory = self.inventory.load();
         inventory.identify(mac).agent().registry_password?;
         let address = v4(remote)?;
-        let near = || self.settings.interfaces.iter().any(|interface| interface.is_near(address));
-        let on_wire = || near().then(|| arp::neighbour(address)).flatten();
-        let holder = self.leases.holder(address, now()).or_else(on_wire)?;
+        let holder = self.leases.holder(address, now()).or_else(|| self.on_wire(address))?;
         (!inventory.is_one(mac, holder)).then_some(holder)
     }
 
-    /// Who is at `address`: by lease, by fixed address, by the kernel's ARP table, by what it asked for before.
+    /// Who is at `address`: by lease, by fixed address, by the kernel's ARP table where it is on a wire of ours, and only
+    /// then by what was asked for from there a short while ago: an address has another holder by and by, and anybody
+    /// may send a request in its name.
     pub(crate) fn who(&self, address: IpAddr) -> Option<Mac> {
         let address = v4(address)?;
         let listed = || self.inventory.load().machine_at(address).map(captain_model::Machine::mac);
         let ours = self.leases.holder(address, now()).or_else(listed);
-        let known = ours.or_else(|| arp::neighbour(address).filter(|_| !address.is_loopback()));
-        // A router's MAC stands for every machine behind it: what the machine said of itself counts more.
-        self.leases.seen(address).filter(|_| ours.is_none()).or(known)
+        let seen = || self.leases.seen(address, now());
+        ours.or_else(|| self.on_wire(address)).or_else(seen).or_else(|| arp::neighbour(address))
+    }
+
+    /// Whom the kernel's ARP table has at `address`, where that is on a wire of ours: elsewhere it names a router, which
+    /// stands for every machine behind it.
+    fn on_wire(&self, address: Ipv4Addr) -> Option<Mac> {
+        let near = self.settings.interfaces.iter().any(|interface| interface.is_near(address));
+        near.then(|| arp::neighbour(address)).flatten()
     }
 
     /// Whether machines are to ask our registry first for every image.
@@ -291,6 +312,22 @@ impl Appliance {
         self.take(self.inventory.load_full())
     }
 
+    /// Why `file` cannot be given just now: somebody wrote over it. All files are looked at again, on a thread.
+    pub(crate) fn spoilt(self: &Arc<Self>, file: &ServedFile) -> Option<String> {
+        if file.is_whole() {
+            return None;
+        }
+        if !self.restocking.swap(true, Ordering::SeqCst) {
+            let this = self.clone();
+            tokio::task::spawn_blocking(move || {
+                // What changes from here on is for the next one.
+                this.restocking.store(false, Ordering::SeqCst);
+                this.stock();
+            });
+        }
+        Some(format!("{} was written over and is being read anew: ask again", file.artifact.name))
+    }
+
     /// Takes a new inventory and looks at all files again; says what is missing. A request sees the old one or the
     /// new one, never half.
     pub(crate) fn reload(&self, inventory: Arc<Inventory>) -> Vec<String> {
@@ -301,6 +338,9 @@ impl Appliance {
     fn take(&self, inventory: Arc<Inventory>) -> Vec<String> {
         let shelf = Shelf::stock(&self.settings, &inventory);
         let missing = shelf.missing().to_vec();
+        if let Err(sentence) = self.open_root() {
+            tracing::warn!("{sentence}");
+        }
         for sentence in missing.iter().filter(|_| self.awaited.load().is_none()) {
             tracing::warn!("{sentence}");
         }

@@ -3,15 +3,13 @@
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
-use super::ServedFile;
 use super::served::media_type;
 use super::upstream::Upstream;
+use super::{ServedFile, Stamp};
 
 /// Bytes of a known number under a tag of their own.
 #[derive(Clone, Debug)]
@@ -69,21 +67,16 @@ impl From<&ServedFile> for Content {
 }
 
 impl Content {
-    /// A file of the operator's, called `name`, which may be written to at any time. Its tag is made of what the kernel
-    /// changes with the content; unlike the time of modification nobody sets ctime back.
+    /// A file of the operator's, called `name`, which may be written to at any time: its tag is that of its stamp.
     ///
     /// # Errors
     /// The kernel's.
     pub(crate) fn own(file: Arc<File>, name: &str) -> io::Result<Self> {
-        let data = file.metadata()?;
-        let stamp = [data.dev(), data.ino(), data.size()].map(u64::to_be_bytes);
-        let changed = [data.ctime(), data.ctime_nsec()].map(i64::to_be_bytes);
-        let sum = Sha256::new().chain_update(stamp.as_flattened()).chain_update(changed.as_flattened());
-        let hex: String = sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let stamp = Stamp::of(&file)?;
         Ok(Self {
             source: Source::File(file),
-            size: data.size(),
-            etag: format!("\"{hex}\""),
+            size: stamp.size(),
+            etag: stamp.tag(),
             media_type: media_type(name),
             patches: Vec::new(),
         })

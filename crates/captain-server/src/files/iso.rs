@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
-use captain_boot::{IsoRoom, IsoSearch};
+use captain_boot::{ISO_PLACEHOLDER, IsoRoom, IsoSearch};
 use captain_model::iso::IsoSource;
 use futures_util::TryStreamExt;
 use sha2::{Digest, Sha256};
@@ -18,7 +18,7 @@ use tokio::sync::Mutex;
 
 use super::served::media_type;
 use super::upstream::{Upstream, UpstreamError};
-use super::{Content, Source};
+use super::{Content, Source, Stamp};
 
 /// Bytes read at a time when an ISO is searched.
 const PIECE: usize = 1 << 20;
@@ -72,14 +72,6 @@ enum Origin {
     Upstream(Arc<Upstream>),
 }
 
-/// What changes when a file does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    file: (u64, u64),
-    size: u64,
-    modified: (i64, i64),
-}
-
 impl Iso {
     /// Bytes of each place for a command line, in order.
     pub(crate) fn rooms(&self) -> impl Iterator<Item = usize> {
@@ -107,13 +99,13 @@ impl Iso {
 
     fn search(path: &Path, known: Option<Arc<Self>>) -> io::Result<Arc<Self>> {
         let file = File::open(path)?;
-        let stamp = stamp(&file)?;
+        let stamp = Stamp::of(&file)?;
         let same = |known: &Arc<Self>| matches!(&known.origin, Origin::File(_, was) if *was == stamp);
         if let Some(known) = known.filter(same) {
             return Ok(known);
         }
         let (mut scan, mut buffer, mut at) = (Scan::default(), vec![0; PIECE], 0);
-        while at < stamp.size {
+        while at < stamp.size() {
             let read = file.read_at(&mut buffer, at)?;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
@@ -121,14 +113,14 @@ impl Iso {
             scan.push(&buffer[..read]);
             at += read as u64;
         }
-        Ok(Arc::new(scan.finish(Origin::File(Arc::new(file), stamp), stamp.size)))
+        Ok(Arc::new(scan.finish(Origin::File(Arc::new(file), stamp), stamp.size())))
     }
 
     /// The ISO at `url`, which is read through once for each of its versions.
     async fn fetch(url: &str, known: Option<Arc<Self>>) -> Result<Arc<Self>, UpstreamError> {
         if let Some(known) = known
             && let Origin::Upstream(upstream) = &known.origin
-            && upstream.is_current().await?
+            && (upstream.is_fresh() || upstream.is_current().await? && known.is_still_in(upstream).await?)
         {
             return Ok(known);
         }
@@ -139,6 +131,24 @@ impl Iso {
             scan.push(&piece);
         }
         Ok(Arc::new(scan.finish(Origin::Upstream(upstream), size)))
+    }
+}
+
+impl Iso {
+    /// Whether the placeholders are where they were. Where the server says of a file nothing but its size, another one may
+    /// be there by now, and the command line would go over bytes of that.
+    async fn is_still_in(&self, upstream: &Arc<Upstream>) -> Result<bool, UpstreamError> {
+        for room in self.rooms.iter().filter(|_| !upstream.has_versions()) {
+            let mut bytes = upstream.read(room.offset..room.offset + ISO_PLACEHOLDER.len() as u64);
+            let mut found = Vec::with_capacity(ISO_PLACEHOLDER.len());
+            while let Some(piece) = bytes.try_next().await? {
+                found.extend_from_slice(&piece);
+            }
+            if found != ISO_PLACEHOLDER {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -160,15 +170,6 @@ impl Scan {
         let rooms = self.search.finish().into_iter().filter(fits).collect();
         Iso { origin, size, sha256: self.sum.finalize().to_vec(), rooms }
     }
-}
-
-fn stamp(file: &File) -> io::Result<Stamp> {
-    let data = file.metadata()?;
-    if !data.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    let (file, modified) = ((data.dev(), data.ino()), (data.mtime(), data.mtime_nsec()));
-    Ok(Stamp { file, size: data.len(), modified })
 }
 
 /// The ISOs of the appliance, each searched once for each of its versions.
@@ -228,7 +229,8 @@ impl Isos {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use captain_boot::{ISO_PATCH_SIZE, ISO_PLACEHOLDER};
+    use crate::files::stamp::overwrite_as_if_untouched;
+    use captain_boot::ISO_PATCH_SIZE;
 
     fn image(before: usize) -> Vec<u8> {
         [vec![1; before], ISO_PLACEHOLDER.to_vec(), vec![2; 100]].concat()
@@ -249,6 +251,20 @@ mod tests {
         assert_eq!(isos.open(source.clone()).await.unwrap().rooms[0].offset, 7);
         std::fs::write(&path, "no placeholder").unwrap();
         assert!(matches!(isos.open(source.clone()).await, Err(IsoError::NoPlaceholder(_))));
+    }
+
+    #[tokio::test]
+    async fn an_iso_that_was_written_over_with_all_its_times_kept_is_searched_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.iso");
+        let (isos, source) = (Isos::default(), Some(IsoSource::File(path.clone())));
+        std::fs::write(&path, [image(7), vec![3; 93]].concat()).unwrap();
+        let first = isos.open(source.clone()).await.unwrap();
+        overwrite_as_if_untouched(&path, &image(100));
+        let second = isos.open(source).await.unwrap();
+        assert_eq!((first.rooms[0].offset, second.rooms[0].offset), (7, 100));
+        let tag = |iso: &Iso| iso.with(vec![Bytes::from_static(b"a")]).etag;
+        assert_ne!(tag(&first), tag(&second));
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@ pub(crate) mod content;
 pub(crate) mod iso;
 pub(crate) mod served;
 pub(crate) mod shelf;
+pub(crate) mod stamp;
 pub(crate) mod upstream;
 
 pub(crate) use confined::Confined;
@@ -13,4 +14,5 @@ pub(crate) use content::{Content, Piece, Source};
 pub(crate) use iso::{Iso, IsoError, Isos};
 pub(crate) use served::ServedFile;
 pub(crate) use shelf::{Osie, Shelf};
+pub(crate) use stamp::Stamp;
 pub(crate) use upstream::UpstreamError;

@@ -9,18 +9,23 @@ use std::sync::Arc;
 use captain_model::Artifact;
 use sha2::{Digest, Sha256};
 
+use super::Stamp;
+
 /// Bytes read from disk at a time for a client that is slow, or may be: so much is in memory for each.
 pub(crate) const BLOCK: usize = 4 * 1024;
 /// Bytes read at a time for a client that takes them at once.
 pub(crate) const LARGE_BLOCK: usize = 128 * 1024;
 
-/// A file that stays what it was when it was opened, as long as whoever replaces it renames a new one over it.
+/// A file that stays what it was when it was opened, where whoever replaces it renames a new one over it. Where it is
+/// written over instead, it is no longer what its name and length say ([`ServedFile::is_whole`]).
 #[derive(Clone, Debug)]
 pub(crate) struct ServedFile {
     /// Its name and content.
     pub(crate) artifact: Artifact,
     /// The open file.
     pub(crate) file: Arc<File>,
+    /// From before it was hashed.
+    stamp: Stamp,
 }
 
 impl ServedFile {
@@ -30,12 +35,15 @@ impl ServedFile {
     /// It cannot be read, or is not a regular file.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
+        let stamp = Stamp::of(&file)?;
         let (sha256, size) = hash(&file)?;
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Self { artifact: Artifact { name, sha256, size }, file: Arc::new(file) })
+        Ok(Self { artifact: Artifact { name, sha256, size }, file: Arc::new(file), stamp })
+    }
+
+    /// Whether it still holds what was hashed: one call to the kernel.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.stamp.still_holds(&self.file)
     }
 
     /// Strong entity tag (RFC 9110 section 8.8.3): the content's hash, so that it also holds across rebuilds and
@@ -95,6 +103,7 @@ mod tests {
 
         std::fs::write(folder.path().join("new"), "defg").unwrap();
         std::fs::rename(folder.path().join("new"), &path).unwrap();
+        assert!(served.is_whole());
         let mut content = [0; 3];
         served.file.read_exact_at(&mut content, 0).unwrap();
         assert_eq!(&content, b"abc");

@@ -7,10 +7,11 @@ use axum::extract::{OriginalUri, Path, State};
 use axum::http::{HeaderMap, Method, Response, StatusCode};
 use captain_model::{EventKind, Mac};
 
-use super::file::{Asked, send};
+use super::file::Asked;
 use super::peer::Ends;
-use super::{absent, say};
+use super::{absent, give, say};
 use crate::appliance::{Appliance, v4};
+use crate::clock::now;
 
 /// The loader, for whoever is at the source address.
 pub(super) async fn by_name(
@@ -38,7 +39,7 @@ pub(super) async fn by_mac(
         return answer(appliance, None, &file, request);
     }
     if let Some(address) = v4(ends.remote) {
-        appliance.leases.learn(address, mac);
+        appliance.leases.learn(address, mac, now());
     }
     answer(appliance, Some(mac), &file, request)
 }
@@ -56,7 +57,7 @@ fn answer(
     }
     let shelf = appliance.shelf.load_full();
     match shelf.loader(without_traceparent(file)) {
-        Some(file) => send(appliance, &file.as_ref().into(), asked),
+        Some(file) => give(appliance, file, asked),
         None => absent(&appliance, &asked, &format!("there is no boot loader `{file}` here")),
     }
 }

@@ -36,6 +36,7 @@ use axum::routing::{delete, get, post};
 use axum::{Router, middleware};
 
 use crate::appliance::Appliance;
+use crate::files::ServedFile;
 
 /// Largest request body: a report of the OSIE.
 const LARGEST_REQUEST: usize = 64 * 1024;
@@ -88,6 +89,14 @@ pub(crate) fn router(appliance: Arc<Appliance>, registry: Option<Router>) -> Rou
 /// Who asks or speaks as `mac` has an address that we gave to `other`.
 fn foreign(other: captain_model::Mac, mac: captain_model::Mac) -> Response {
     say(StatusCode::FORBIDDEN, crate::tell::foreign(other, mac))
+}
+
+/// A loader, kernel or initramfs; while it is being read anew, the client is asked to wait.
+fn give(appliance: Arc<Appliance>, file: &ServedFile, asked: file::Asked) -> Response {
+    match appliance.spoilt(file) {
+        Some(why) => later(&appliance, &asked, why),
+        None => file::send(appliance, &file.into(), asked),
+    }
 }
 
 /// What is not here, unless it is on its way.

@@ -9,9 +9,10 @@ use axum::extract::{OriginalUri, Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use captain_model::Mac;
 
-use super::file::{Asked, send};
+use super::file::Asked;
+use super::path::relative;
 use super::peer::Ends;
-use super::{absent, say};
+use super::{absent, give, say};
 use crate::appliance::Appliance;
 use crate::files::{Osie, ServedFile};
 
@@ -26,7 +27,10 @@ pub(super) async fn of_profile(
     let shelf = appliance.shelf.load_full();
     match shelf.osie(&profile) {
         // The profile names somebody else's server: iPXE follows, and the address stays in one place.
-        Some(Osie::Url(base)) => elsewhere(&appliance, &asked, &format!("{base}/{file}")),
+        Some(Osie::Url(base)) => match relative(&file) {
+            Some(file) => elsewhere(&appliance, &asked, &format!("{base}/{file}")),
+            None => found_or_not(appliance, None, asked),
+        },
         Some(osie) => found_or_not(appliance, osie.file(&file).map(AsRef::as_ref), asked),
         None => found_or_not(appliance, None, asked),
     }
@@ -42,9 +46,8 @@ pub(super) async fn by_hash(
     let asked = asked(&appliance, ends, request);
     let shelf = appliance.shelf.load_full();
     let file = shelf.by_hash(&sha256.to_lowercase()).filter(|file| file.artifact.name == name);
-    let found = file.is_some();
     let mut response = found_or_not(appliance, file.map(AsRef::as_ref), asked);
-    if found {
+    if response.headers().contains_key(header::ETAG) {
         let forever = HeaderValue::from_static("public, max-age=31536000, immutable");
         response.headers_mut().insert(header::CACHE_CONTROL, forever);
     }
@@ -65,7 +68,7 @@ fn machine_at(appliance: &Appliance, address: IpAddr, ends: Ends) -> Option<Mac>
 
 fn found_or_not(appliance: Arc<Appliance>, file: Option<&ServedFile>, asked: Asked) -> Response<Body> {
     match file {
-        Some(file) => send(appliance, &file.into(), asked),
+        Some(file) => give(appliance, file, asked),
         None => {
             let text = format!("{} is not here: GET /api/v1/osie lists what is", asked.path);
             absent(&appliance, &asked, &text)

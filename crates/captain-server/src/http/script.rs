@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::body::Body;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{OriginalUri, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use axum::response::IntoResponse;
@@ -16,6 +17,7 @@ use super::file::Asked;
 use super::peer::Ends;
 use super::{foreign, say};
 use crate::appliance::{Appliance, v4};
+use crate::clock::now;
 use crate::tell::{Told, script_of};
 
 /// What a script says about itself when it asks.
@@ -25,17 +27,22 @@ pub(super) struct Hints {
     arch: Option<String>,
 }
 
+/// What of a query can be used: a machine that asks with an odd one is not left without a script.
+fn hints(query: Result<Query<Hints>, QueryRejection>) -> Hints {
+    query.map(|Query(hints)| hints).unwrap_or_default()
+}
+
 /// `/auto.ipxe`, `/ipxe/script/auto.ipxe`.
 pub(super) async fn by_address(
     State(appliance): State<Arc<Appliance>>,
-    Query(hints): Query<Hints>,
+    query: Result<Query<Hints>, QueryRejection>,
     ends: Ends,
     request: (Method, OriginalUri),
 ) -> Response<Body> {
     match appliance.who(ends.remote).filter(|_| !ends.is_own()) {
         Some(mac) => match appliance.spies_on(mac, ends.remote) {
             Some(other) => foreign(other, mac),
-            None => answer(&appliance, mac, &hints, ends, request),
+            None => answer(&appliance, mac, &hints(query), ends, request),
         },
         None => {
             let facts = appliance.facts(local(ends));
@@ -48,7 +55,7 @@ pub(super) async fn by_address(
 pub(super) async fn by_mac(
     State(appliance): State<Arc<Appliance>>,
     Path(mac): Path<String>,
-    Query(hints): Query<Hints>,
+    query: Result<Query<Hints>, QueryRejection>,
     ends: Ends,
     request: (Method, OriginalUri),
 ) -> Response<Body> {
@@ -62,9 +69,9 @@ pub(super) async fn by_mac(
     if !ends.is_own()
         && let Some(address) = v4(ends.remote)
     {
-        appliance.leases.learn(address, mac);
+        appliance.leases.learn(address, mac, now());
     }
-    answer(&appliance, mac, &hints, ends, request)
+    answer(&appliance, mac, &hints(query), ends, request)
 }
 
 /// A request from this box itself is an operator looking: it moves no boot.

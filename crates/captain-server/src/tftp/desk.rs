@@ -9,6 +9,7 @@ use captain_model::{EventKind, Mac};
 
 use super::names::{Wanted, mac_in, wanted};
 use crate::appliance::{Appliance, v4};
+use crate::clock::now;
 use crate::files::{Osie, ServedFile};
 use crate::http::readable;
 use crate::tell::{Denied, cmdline_of, foreign, grub_of, pxelinux_of};
@@ -44,26 +45,21 @@ pub(crate) fn machine_of(appliance: &Appliance, asker: Asker, name: &str) -> Opt
 ///
 /// # Errors
 /// There is nothing of that name, or who asks may not have it.
-pub(crate) fn open(appliance: &Appliance, asker: Asker, name: &str) -> Result<Found, Denied> {
+pub(crate) fn open(appliance: &Arc<Appliance>, asker: Asker, name: &str) -> Result<Found, Denied> {
     if let (Some(mac), Some(address), false) = (mac_in(name), v4(asker.remote), asker.quiet) {
-        appliance.leases.learn(address, mac);
+        appliance.leases.learn(address, mac, now());
     }
     let desk = Desk { appliance, asker, mac: machine_of(appliance, asker, name) };
     let shelf = appliance.shelf.load();
     let wanted = wanted(name, |loader| shelf.loader(loader).is_some());
     desk.check(&wanted)?;
     match wanted {
-        Wanted::Loader(loader) => {
-            shelf.loader(loader).cloned().map(Found::Served).ok_or_else(|| desk.absent(loader))
-        }
+        Wanted::Loader(loader) => desk.served(shelf.loader(loader).ok_or_else(|| desk.absent(loader))?),
         Wanted::Osie { profile, file } => {
             let found = shelf.osie(&readable(profile)).and_then(|osie: &Osie| osie.file(file));
-            found.cloned().map(Found::Served).ok_or_else(|| desk.absent(name))
+            found.map_or_else(|| desk.in_root(name), |file| desk.served(file))
         }
-        Wanted::Autoexec => {
-            let facts = appliance.facts(asker.local);
-            Ok(Found::Made(appliance.templates.load().discover_script(&facts)))
-        }
+        Wanted::Autoexec => Ok(desk.autoexec(name)),
         Wanted::Grub(config) => desk.config(name, config.or(desk.mac), grub_of),
         Wanted::Pxelinux(mac) => desk.config(name, Some(mac), pxelinux_of),
         Wanted::Own { rest: "cmdline.txt" } => {
@@ -76,7 +72,7 @@ pub(crate) fn open(appliance: &Appliance, asker: Asker, name: &str) -> Result<Fo
 
 /// One request.
 struct Desk<'a> {
-    appliance: &'a Appliance,
+    appliance: &'a Arc<Appliance>,
     asker: Asker,
     mac: Option<Mac>,
 }
@@ -85,9 +81,26 @@ struct Desk<'a> {
 type Make = fn(&Appliance, Mac, Ipv4Addr) -> Result<String, Denied>;
 
 impl Desk<'_> {
+    fn served(&self, file: &Arc<ServedFile>) -> Result<Found, Denied> {
+        self.appliance
+            .spoilt(file)
+            .map_or_else(|| Ok(Found::Served(file.clone())), |why| Err(Denied::Awaited(why)))
+    }
+
     /// The operator's own file of this name, else the one that `make` makes for `mac`.
     fn config(&self, name: &str, mac: Option<Mac>, make: Make) -> Result<Found, Denied> {
         self.in_root(name).or_else(|why| self.made(mac, why, make))
+    }
+
+    /// The operator's own, else ours. A machine that must not netboot, and gets iPXE to be switched off by it, gets ours:
+    /// that asks what it may.
+    fn autoexec(&self, name: &str) -> Found {
+        let refused = self.mac.is_some_and(|mac| self.appliance.refusal(mac).is_some());
+        let own = (!refused).then(|| self.in_folder_or_root(name, "autoexec.ipxe").ok()).flatten();
+        own.unwrap_or_else(|| {
+            let facts = self.appliance.facts(self.asker.local);
+            Found::Made(self.appliance.templates.load().discover_script(&facts))
+        })
     }
 
     fn made(&self, mac: Option<Mac>, nobody: Denied, make: Make) -> Result<Found, Denied> {

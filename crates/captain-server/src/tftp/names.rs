@@ -36,7 +36,7 @@ pub(super) enum Wanted<'a> {
 pub(super) fn wanted(name: &str, is_loader: impl Fn(&str) -> bool) -> Wanted<'_> {
     let name = name.trim_start_matches('/');
     let base = without_traceparent(name.rsplit('/').next().unwrap_or(name));
-    if let Some(mac) = base.strip_prefix("grub.cfg-01-").and_then(|mac| mac.parse().ok()) {
+    if let Some(mac) = base.strip_prefix("grub.cfg-01-").and_then(written) {
         return Wanted::Grub(Some(mac));
     }
     if let Some(mac) = pxelinux(name) {
@@ -48,9 +48,7 @@ pub(super) fn wanted(name: &str, is_loader: impl Fn(&str) -> bool) -> Wanted<'_>
         _ if base == "grub.cfg" => Wanted::Grub(None),
         _ if base == "autoexec.ipxe" => Wanted::Autoexec,
         _ if is_loader(base) => Wanted::Loader(base),
-        (None, Some((first, rest))) if is_serial(first) || first.parse::<Mac>().is_ok() => {
-            Wanted::Own { rest }
-        }
+        (None, Some((first, rest))) if is_serial(first) || written(first).is_some() => Wanted::Own { rest },
         (None, _) => Wanted::Other,
     }
 }
@@ -59,7 +57,7 @@ pub(super) fn wanted(name: &str, is_loader: impl Fn(&str) -> bool) -> Wanted<'_>
 pub(super) fn mac_in(name: &str) -> Option<Mac> {
     let of_part = |part: &str| {
         let bare = part.strip_prefix("grub.cfg-").unwrap_or(part);
-        part.parse().ok().or_else(|| bare.strip_prefix("01-")?.parse().ok())
+        written(part).or_else(|| written(bare.strip_prefix("01-")?))
     };
     name.split('/').find_map(of_part)
 }
@@ -72,7 +70,14 @@ fn pxelinux(name: &str) -> Option<Mac> {
     if folder != "pxelinux.cfg" {
         return None;
     }
-    file.strip_prefix("01-")?.parse().ok()
+    written(file.strip_prefix("01-")?)
+}
+
+/// A machine's MAC as names have it: of captaind, smee, PXELINUX, GRUB, U-Boot and the Raspberry Pi, with colons or dashes.
+/// Twelve bare digits may as well be a date or a part of a hash.
+fn written(part: &str) -> Option<Mac> {
+    let apart = part.len() == 17 && matches!(part.as_bytes()[2], b':' | b'-');
+    part.parse().ok().filter(|mac: &Mac| apart && mac.is_unicast())
 }
 
 /// The last eight hex digits of a Raspberry Pi's serial number.
@@ -107,6 +112,7 @@ mod tests {
             ("osie/vmlinuz-x86_64", Wanted::Other),
             ("1a2b3c4d/start4.elf", Wanted::Own { rest: "start4.elf" }),
             ("1a2b3c4d/overlays/a.dtbo", Wanted::Own { rest: "overlays/a.dtbo" }),
+            ("202611220000/config.txt", Wanted::Other),
             ("dc-a6-32-00-00-01/config.txt", Wanted::Own { rest: "config.txt" }),
             ("start4.elf", Wanted::Other),
             ("abcdefgh/start4.elf", Wanted::Other),
@@ -120,12 +126,23 @@ mod tests {
     fn the_machine_is_read_from_wherever_it_stands() {
         for name in [
             "52:54:00:00:00:01/snponly.efi",
-            "a/525400000001/b",
+            "a/52-54-00-00-00-01/b",
             "pxelinux.cfg/01-52-54-00-00-00-01",
             "grub/grub.cfg-01-52-54-00-00-00-01",
         ] {
             assert_eq!(mac_in(name), Some(MAC), "{name}");
         }
-        assert_eq!(mac_in("1a2b3c4d/start4.elf"), None);
+        for nobody in [
+            "1a2b3c4d/start4.elf",
+            "202611220000/x",
+            "images/9f86d081884c/vmlinuz",
+            "2026.1122.0000/x",
+            "01-00-5e-00-00-01/x",
+            "00:00:00:00:00:00/x",
+            "pxelinux.cfg/01-525400000001",
+            "grub.cfg-01-ff-ff-ff-ff-ff-ff",
+        ] {
+            assert_eq!(mac_in(nobody), None, "{nobody}");
+        }
     }
 }

@@ -137,4 +137,61 @@ async fn a_profile_on_another_server_sends_machines_there() {
         (answer.status, answer.header("Location")),
         (302, Some("http://192.0.2.1/hook/vmlinuz-x86_64"))
     );
+    let odd = daemon.get("/osie/default/a%3fb%2fc").await;
+    assert_eq!((odd.status, odd.header("Location")), (302, Some("http://192.0.2.1/hook/a%3Fb/c")));
+    for outside in ["/osie/default/../../x%3fq", "/osie/default/a/..%2f..%2fx"] {
+        let answer = daemon.get(outside).await;
+        assert_eq!((answer.status, answer.header("Location")), (404, None), "{outside}");
+    }
+}
+
+/// Asks until the answer is no longer 503.
+async fn settled(daemon: &Daemon, path: &str) -> crate::testing::Answer {
+    for _ in 0..200 {
+        let answer = daemon.get(path).await;
+        if answer.status != 503 {
+            return answer;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("{path} stays away");
+}
+
+#[tokio::test]
+async fn a_file_that_is_written_over_goes_out_as_what_it_is_by_then_and_never_under_its_old_tag() {
+    let daemon = daemon(|_| {});
+    for (path, file) in [
+        ("/ipxe/binary/snponly.efi", "loaders/snponly.efi"),
+        (INITRAMFS_PATH, "osie/default/initramfs-x86_64"),
+        ("/tftp/osie/default/vmlinuz-x86_64", "osie/default/vmlinuz-x86_64"),
+    ] {
+        let file = daemon.folder.path().join(file);
+        let mut old = daemon.get(path).await;
+        for content in [vec![7; 5000], vec![9; 10]] {
+            let tag = old.header("Etag").unwrap().to_owned();
+            put(&file, &content);
+            let range = format!("Range: bytes=0-3\r\nIf-Range: {tag}\r\n");
+            let first = daemon.ask("GET", path, &range, "").await;
+            assert_eq!((first.status, first.header("Retry-After")), (503, Some("10")), "{path}");
+            assert!(first.text().contains("was written over"), "{}", first.text());
+            let new = settled(&daemon, path).await;
+            assert!(new.status == 200 && new.body == content, "{path}");
+            assert_ne!(new.header("Etag"), Some(&*tag));
+            old = new;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_artifact_that_is_written_over_is_not_kept_for_ever() {
+    let daemon = daemon(|_| {});
+    let osie = daemon.json("/api/v1/osie").await;
+    let path = format!(
+        "/artifact/{}/vmlinuz-x86_64",
+        osie["profiles"][0]["artifacts"][1]["sha256"].as_str().unwrap()
+    );
+    put(&daemon.folder.path().join("osie/default/vmlinuz-x86_64"), b"another kernel");
+    let answer = daemon.get(&path).await;
+    assert_eq!((answer.status, answer.header("Cache-Control")), (503, None));
+    assert_eq!(settled(&daemon, &path).await.status, 404, "nothing has this content any more");
 }

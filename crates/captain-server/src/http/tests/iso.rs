@@ -227,3 +227,39 @@ async fn another_server_that_is_silent_is_a_gateway_timeout_with_a_reason() {
         assert!(answer.status == 504 && answer.text().contains("it was silent for"), "{}", answer.text());
     }
 }
+
+/// A web server that says of its one file nothing but the size.
+async fn without_versions(file: std::sync::Arc<std::sync::Mutex<Vec<u8>>>) -> IsoSource {
+    use axum::http::{HeaderMap, StatusCode, header};
+    let answer = move |headers: HeaderMap| async move {
+        let file = file.lock().unwrap();
+        let (first, last) =
+            headers["range"].to_str().unwrap().strip_prefix("bytes=").unwrap().split_once('-').unwrap();
+        let (first, last) = (first.parse::<usize>().unwrap(), last.parse::<usize>().unwrap());
+        let range = format!("bytes {first}-{last}/{}", file.len());
+        (StatusCode::PARTIAL_CONTENT, [(header::CONTENT_RANGE, range)], file[first..=last].to_vec())
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/x.iso", listener.local_addr().unwrap());
+    let router = axum::Router::new().route("/x.iso", axum::routing::get(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    IsoSource::Url(url)
+}
+
+#[tokio::test]
+async fn another_iso_of_the_same_size_on_a_server_without_versions_is_searched_again() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let (folder, mut settings) = settings(vec![machine()], UnknownMachines::Boot);
+    let file = std::sync::Arc::new(std::sync::Mutex::new(image()));
+    settings.iso = Some(without_versions(file.clone()).await);
+    let daemon = Daemon::with(folder, settings);
+    let line_at = |answer: &crate::testing::Answer, at: usize| {
+        String::from_utf8_lossy(&answer.body[at..at + 1024]).contains("hw_addr=52:54:00:00:00:01")
+    };
+    assert!(line_at(&daemon.get(PATH).await, FIRST));
+    file.lock().unwrap().rotate_right(5);
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let answer = daemon.get(PATH).await;
+    assert!(answer.status == 200 && line_at(&answer, FIRST + 5) && line_at(&answer, SECOND + 5));
+    assert!(answer.body[..FIRST + 5] == file.lock().unwrap()[..FIRST + 5], "nothing else is written over");
+}

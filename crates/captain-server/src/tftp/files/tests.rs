@@ -239,6 +239,62 @@ async fn the_operators_folder_is_served_and_nothing_above_it() {
 }
 
 #[tokio::test]
+async fn the_folder_that_is_there_by_now_is_served_and_after_a_reload_the_one_that_took_its_place() {
+    let shop = shop(|_| {});
+    let (root, appliance) = (shop.folder.path().join("extra"), &shop.files.appliance);
+    std::fs::remove_dir_all(&root).unwrap();
+    appliance.stock();
+    assert!(read(&shop, "x").await.is_err());
+    put(&shop.folder.path().join("v1/x"), b"one");
+    put(&shop.folder.path().join("v2/x"), b"two");
+    std::os::unix::fs::symlink("v1", &root).unwrap();
+    assert_eq!(read(&shop, "x").await.as_deref(), Ok("one"));
+    std::fs::remove_file(&root).unwrap();
+    std::os::unix::fs::symlink("v2", &root).unwrap();
+    appliance.reload(appliance.inventory.load_full());
+    assert_eq!(read(&shop, "x").await.as_deref(), Ok("two"));
+}
+
+#[tokio::test]
+async fn the_operators_own_autoexec_and_files_below_osie_are_found_but_not_by_who_must_not_netboot() {
+    let own = |shop: &Shop| {
+        put(&shop.folder.path().join("extra/autoexec.ipxe"), b"own");
+        put(&shop.folder.path().join("extra/osie/tools/memtest"), b"own");
+        put(&shop.folder.path().join("extra/osie/default/vmlinuz-x86_64"), b"shadowed");
+    };
+    let open = shop(|_| {});
+    own(&open);
+    for name in ["autoexec.ipxe", "52:54:00:00:00:01/autoexec.ipxe", "osie/tools/memtest"] {
+        assert_eq!(read(&open, name).await.as_deref(), Ok("own"), "{name}");
+    }
+    assert_eq!(read(&open, "osie/default/vmlinuz-x86_64").await.as_deref(), Ok("kernel of the test"));
+    let off = shop(|machine| {
+        machine.netboot = false;
+        machine.local_boot = Some(captain_model::LocalBoot::Poweroff);
+    });
+    own(&off);
+    let script = read(&off, "52:54:00:00:00:01/autoexec.ipxe").await.unwrap();
+    assert!(script.contains("/ipxe/script/"), "it is told to ask, and then to switch off: {script}");
+    assert!(matches!(ask(&off, "osie/tools/memtest").await, Err(OpenError::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_loader_that_is_written_over_is_refused_once_and_then_sent_as_it_is() {
+    let shop = shop(|_| {});
+    put(&shop.folder.path().join("loaders/snponly.efi"), &[b'x'; 3000]);
+    assert!(
+        matches!(ask(&shop, "snponly.efi").await, Err(OpenError::Failed(why)) if why.contains("written over"))
+    );
+    for _ in 0..200 {
+        if let Ok(content) = read(&shop, "snponly.efi").await {
+            return assert_eq!(content, "x".repeat(3000));
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    panic!("it is refused for good");
+}
+
+#[tokio::test]
 async fn what_is_absent_what_is_refused_and_what_may_come_are_told_apart() {
     let mac = "pxelinux.cfg/01-52-54-00-00-00-01";
     let open = shop(|_| {});
