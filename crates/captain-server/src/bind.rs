@@ -14,7 +14,7 @@ use crate::net::icmp::EchoSocket;
 use crate::net::open;
 use crate::net::packet::PacketSocket;
 use crate::net::udp::DhcpSocket;
-use crate::state::{Store, Writer};
+use crate::state::{Loaded, Store, Writer};
 use crate::{BindError, Settings, http, net, tftp};
 
 /// The appliance with its sockets open, not serving yet.
@@ -191,8 +191,8 @@ fn open_registry(settings: &Settings) -> Result<Option<Router>, BindError> {
     Ok(Some(captain_oci::router(Arc::new(store))))
 }
 
-fn open_state(settings: &Settings) -> Result<(Store, crate::state::Loaded), BindError> {
-    Store::open(&settings.state_dir)
+fn open_state(settings: &Settings) -> Result<(Store, Loaded), BindError> {
+    crate::state::open(&settings.state_dir)
         .map_err(|error| BindError::State { path: settings.state_dir.clone(), why: error.to_string() })
 }
 

@@ -64,7 +64,7 @@ fn components(appliance: &Arc<Appliance>, sockets: Sockets) -> Vec<Component> {
     let own = || appliance.clone();
     let router = http::router(own(), sockets.registry);
     let limits = Limits::default();
-    let mut list = Vec::new();
+    let mut list = vec![Component::new("the state writer", watch_writer(own()))];
     for listener in sockets.http {
         let plain = Listener { listener, tls: None, router: router.clone(), limits };
         list.push(Component::new("HTTP", serve(own(), plain)));
@@ -83,6 +83,14 @@ fn components(appliance: &Arc<Appliance>, sockets: Sockets) -> Vec<Component> {
         list.push(Component::new("DHCP", dhcp::serve(own(), sockets.dhcp, sockets.packet)));
     }
     list
+}
+
+/// Without its writer the appliance acknowledges nothing any more, however long it runs.
+async fn watch_writer(appliance: Arc<Appliance>) -> io::Result<()> {
+    tokio::select! {
+        () = appliance.stopping.cancelled() => Ok(()),
+        () = appliance.state.gone() => Err(io::Error::other("it panicked, please report it")),
+    }
 }
 
 async fn drain(running: &mut JoinSet<(&'static str, io::Result<()>)>) {

@@ -14,6 +14,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::appliance::Appliance;
+use crate::state::{Loaded, Store, Writer};
 use crate::{Handle, InterfaceSpec, ServeError, Settings, SyslogSettings, TftpSettings};
 
 /// What the kernel and the initramfs of the test OSIE hold.
@@ -49,6 +51,14 @@ pub(crate) fn settings(machines: Vec<Machine>, unknown: UnknownMachines) -> (Tem
 pub(crate) fn put(path: &Path, content: &[u8]) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, content).unwrap();
+}
+
+/// An appliance whose state is on `disk`, and which serves nothing.
+pub(crate) fn on_disk(folder: &TempDir, settings: Settings, disk: &Disk) -> Arc<Appliance> {
+    let writer = Writer::new(Store::on(folder.path(), disk.clone()).unwrap());
+    let appliance = Arc::new(Appliance::new(settings, Loaded::default(), writer));
+    appliance.state.start().unwrap();
+    appliance
 }
 
 /// A running appliance. Dropping it ends it.
@@ -166,6 +176,14 @@ struct DiskState {
     syncing: Mutex<()>,
     writes: AtomicUsize,
     broken: AtomicBool,
+    once: Mutex<Option<Once>>,
+}
+
+/// What the next sync does.
+#[derive(Debug)]
+enum Once {
+    Fails,
+    Panics,
 }
 
 impl Disk {
@@ -178,6 +196,11 @@ impl Disk {
     /// Writes since it was held.
     pub(crate) fn writes(&self) -> usize {
         self.0.writes.load(Ordering::SeqCst)
+    }
+
+    /// The next sync fails, or panics.
+    pub(crate) fn fail_once(&self, panics: bool) {
+        *self.0.once.lock().unwrap() = Some(if panics { Once::Panics } else { Once::Fails });
     }
 
     /// Whether syncs fail from now on.
@@ -205,6 +228,12 @@ impl redb::StorageBackend for Disk {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        let once = self.0.once.lock().unwrap().take();
+        match once {
+            Some(Once::Panics) => panic!("a defect of the test"),
+            Some(Once::Fails) => return Err(io::Error::other("a bad cable")),
+            None => {}
+        }
         let _held = self.0.syncing.lock().unwrap();
         match self.0.broken.load(Ordering::SeqCst) {
             true => Err(io::Error::other("the disk is full")),

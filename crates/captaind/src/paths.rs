@@ -12,9 +12,9 @@ pub(crate) fn default_state() -> PathBuf {
     system_or_user("/var/lib/captaind", "XDG_STATE_HOME", ".local/state")
 }
 
-/// The file in which the daemon keeps leases and history.
-pub(crate) fn state_file(state: &std::path::Path) -> PathBuf {
-    state.join("captaind.redb")
+/// The files in which the daemon keeps leases and history, and who used up `once` or `until-done`.
+pub(crate) fn state_files(state: &std::path::Path) -> [PathBuf; 2] {
+    ["captaind.redb", "settled"].map(|name| state.join(name))
 }
 
 /// Root uses the system's folder, everyone else the XDG base directory.

@@ -139,7 +139,7 @@ impl Core {
                     self.dispatch(outcome);
                 }
             }
-            while self.appliance.state.backlog() > BACKLOG {
+            while self.appliance.state.backlog() > BACKLOG && !stop.is_cancelled() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
             }
         }
@@ -229,7 +229,6 @@ impl Core {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::{Loaded, Store, Writer};
     use crate::testing::Disk;
     use captain_dhcp::{Destination, LeaseChange, Port, Reply};
     use captain_model::{Lease, Mac, UnknownMachines};
@@ -237,14 +236,12 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_is_acknowledged_only_after_its_lease_is_synced_to_disk() {
-        let (_folder, mut settings) = crate::testing::settings(Vec::new(), UnknownMachines::Boot);
+        let (folder, mut settings) = crate::testing::settings(Vec::new(), UnknownMachines::Boot);
         let lo = settings.interfaces[0].clone();
         settings.dhcp.port = 0;
         let socket = DhcpSocket::open(&lo, Port::Server, &settings.dhcp).unwrap();
         let disk = Disk::default();
-        let store = Store::on(disk.clone()).unwrap();
-        let appliance = Arc::new(Appliance::new(settings, Loaded::default(), Writer::new(store)));
-        appliance.state.start().unwrap();
+        let appliance = crate::testing::on_disk(&folder, settings, &disk);
         let server = Server::new(captain_dhcp::Settings::default(), []);
         let outlet = Arc::new(Outlet::new(vec![Arc::new(socket)], None));
         let rivals = Rivals::ignored(captain_model::DhcpMode::Dynamic, "configured");
@@ -289,6 +286,16 @@ mod tests {
         assert!(client.recv(&mut buffer).is_err(), "the disk refused it, so not sent");
         core.dispatch(outcome(Vec::new()));
         assert_eq!(client.recv(&mut buffer).unwrap(), 5, "nothing to write, so sent at once");
+
+        disk.fail(false);
+        for _ in 0..500 {
+            if appliance.state.trouble().is_some() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+        assert!(client.recv(&mut buffer).is_err(), "who waited has asked again long since");
+        core.dispatch(outcome(vec![LeaseChange::Put(lease.clone())]));
+        assert_eq!(client.recv(&mut buffer).unwrap(), 5, "the disk takes it again, so sent");
         appliance.state.close();
         core.dispatch(outcome(vec![LeaseChange::Put(lease)]));
         assert!(client.recv(&mut buffer).is_err(), "not written, so not sent");

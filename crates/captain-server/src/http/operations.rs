@@ -24,11 +24,12 @@ pub(super) async fn healthcheck(State(appliance): State<Arc<Appliance>>) -> Json
     Json(json!({ "git_rev": env!("CARGO_PKG_VERSION"), "uptime_seconds": uptime }))
 }
 
-/// Everything that is advertised can be served.
+/// Everything that is advertised can be served, and what is acknowledged can be kept.
 pub(super) async fn ready(State(appliance): State<Arc<Appliance>>) -> Response {
     let (shelf, awaited) = (appliance.shelf.load(), appliance.awaited.load_full());
-    let lines: Vec<&str> =
-        awaited.as_deref().into_iter().chain(shelf.missing()).map(String::as_str).collect();
+    let trouble = appliance.state.trouble();
+    let why = trouble.as_deref().into_iter().chain(awaited.as_deref());
+    let lines: Vec<&str> = why.chain(shelf.missing()).map(String::as_str).collect();
     if lines.is_empty() {
         say(StatusCode::OK, "ready")
     } else {
@@ -40,6 +41,7 @@ pub(super) async fn ready(State(appliance): State<Arc<Appliance>>) -> Response {
 pub(super) async fn status(State(appliance): State<Arc<Appliance>>) -> Json<Value> {
     let (shelf, now, mode) = (appliance.shelf.load(), now(), appliance.mode());
     let (mode, why) = &*mode;
+    let trouble = appliance.state.trouble();
     let interfaces: Vec<Value> = appliance
         .settings
         .interfaces
@@ -48,7 +50,8 @@ pub(super) async fn status(State(appliance): State<Arc<Appliance>>) -> Json<Valu
         .collect();
     Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "ready": shelf.missing().is_empty(),
+        "ready": shelf.missing().is_empty() && trouble.is_none(),
+        "trouble": trouble.as_deref(),
         "missing": shelf.missing(),
         "awaited": appliance.awaited.load_full().as_deref(),
         "interfaces": interfaces,

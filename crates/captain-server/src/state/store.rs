@@ -1,29 +1,31 @@
-//! The file `captaind.redb`: tables, records, and what to do when it is damaged.
+//! The database: its tables, and what is written to it. After a failed write it is opened anew.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::fs::Permissions;
-use std::io::Read;
+use std::io::{self, Read};
 use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use captain_dhcp::LeaseChange;
 use captain_model::{Lease, Mac, Timestamp};
 use redb::{
     Database, DatabaseError, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition,
+    TableError,
 };
 use thiserror::Error;
 
+use super::settled::Settled;
 use crate::tickets::KEY;
 use crate::timeline::Boot;
 
-const FILE: &str = "captaind.redb";
 /// Address -> lease as JSON.
 const LEASES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("leases");
 /// Address -> until when nobody gets it, milliseconds of [`Timestamp`].
 const BARRED: TableDefinition<'_, u32, u64> = TableDefinition::new("barred");
-/// Machines that used up their `once` or `until-done`.
+/// Machines that used up their `once` or `until-done`, as older captainds kept them.
 const SETTLED: TableDefinition<'_, [u8; 6], ()> = TableDefinition::new("settled");
 /// Boot id -> boot as JSON.
 const BOOTS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("boots");
@@ -35,14 +37,25 @@ const COUNTERS: TableDefinition<'_, &str, u64> = TableDefinition::new("counters"
 const NEXT_BOOT: &str = "next-boot";
 
 /// Boots kept on disk; the oldest go first.
-const KEPT_BOOTS: u64 = 1000;
+pub(super) const KEPT_BOOTS: u64 = 1000;
 /// Boot ids are promised to disk in blocks, so that giving one out needs no write.
 pub(super) const BOOT_BLOCK: u64 = 256;
 
-/// The open file.
-#[derive(Debug)]
+/// Opens the database again, as it is.
+type Reopen = Box<dyn Fn() -> Result<Database, redb::Error> + Send>;
+
+/// The open files.
 pub(crate) struct Store {
-    database: Database,
+    /// None after a failed write: redb takes no further one, and says so until it is opened anew.
+    database: Option<Database>,
+    reopen: Reopen,
+    settled: Settled,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").finish_non_exhaustive()
+    }
 }
 
 /// What the file held.
@@ -75,90 +88,87 @@ pub(crate) enum Record {
     Boot(Box<Boot>),
 }
 
-/// The file cannot be used at all.
+/// What was to be written is not on disk, or not all of it.
 #[derive(Debug, Error)]
-pub(crate) enum OpenError {
-    /// Another process has it open.
-    #[error("another captaind uses it: stop that one, or give this one its own --state-dir")]
-    InUse,
-    /// The folder cannot be made or written.
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-    /// It is damaged and cannot be set aside, or a fresh one does not work either.
-    #[error("{0}")]
-    Unusable(String),
+pub(crate) enum CommitError {
+    /// The file of used-up boot policies.
+    #[error("who used up `once` or `until-done` cannot be written: {0}")]
+    Settled(#[from] io::Error),
+    /// The database.
+    #[error("leases and history cannot be written: {0}")]
+    Database(#[from] redb::Error),
+    /// A defect, in redb or here; what it panicked with is on standard error.
+    #[error("leases and history cannot be written: the database panicked, please report it")]
+    Panicked,
 }
 
 impl Store {
-    /// Opens or makes the file in `folder`. A damaged one is renamed to `captaind.redb.damaged` and a fresh one
-    /// begun: leases and history are lost then, which the daemon tells, and nothing else.
-    ///
-    /// # Errors
-    /// The folder cannot be written, or another daemon uses the file.
-    pub(crate) fn open(folder: &Path) -> Result<(Self, Loaded), OpenError> {
-        std::fs::create_dir_all(folder)?;
-        let path = folder.join(FILE);
-        match attempt(&path)? {
-            Ok(opened) => Ok(opened),
-            Err(damage) => {
-                let aside = set_aside(&path)?;
-                let (store, mut loaded) = attempt(&path)?.map_err(OpenError::Unusable)?;
-                let aside = aside.display();
-                loaded.damage =
-                    Some(format!("{damage}; set aside as {aside}, leases and history begin anew"));
-                Ok((store, loaded))
-            }
-        }
+    /// A store that writes to `database` and, after a write failed, to what `reopen` gives.
+    pub(super) fn new(
+        database: Database,
+        settled: Settled,
+        reopen: impl Fn() -> Result<Database, redb::Error> + Send + 'static,
+    ) -> Self {
+        Self { database: Some(database), reopen: Box::new(reopen), settled }
     }
 
     /// A store on `disk`, for tests of what the disk does.
     #[cfg(test)]
-    pub(crate) fn on(disk: impl redb::StorageBackend) -> Result<Self, redb::Error> {
-        Ok(Self { database: Database::builder().create_with_backend(disk)? })
+    pub(crate) fn on(folder: &Path, disk: impl redb::StorageBackend + Clone) -> Result<Self, redb::Error> {
+        let open = move || Ok(Database::builder().create_with_backend(disk.clone())?);
+        Ok(Self::new(open()?, Settled::begin(folder, std::collections::BTreeSet::new())?, open))
     }
 
-    /// Makes `records` durable, all or none.
+    /// Makes `records` durable. Where it fails some may be on disk; told again, all are.
     ///
     /// # Errors
     /// The disk's.
-    pub(crate) fn commit(&self, records: &[Record]) -> Result<(), redb::Error> {
-        let transaction = self.database.begin_write()?;
-        {
-            let mut leases = transaction.open_table(LEASES)?;
-            let mut settled = transaction.open_table(SETTLED)?;
-            let mut boots = transaction.open_table(BOOTS)?;
-            let mut counters = transaction.open_table(COUNTERS)?;
-            for record in records {
-                match record {
-                    Record::Lease(LeaseChange::Put(lease)) => {
-                        leases.insert(lease.address.to_bits(), json(lease).as_slice())?;
-                    }
-                    Record::Lease(LeaseChange::Remove(address)) => {
-                        leases.remove(address.to_bits())?;
-                    }
-                    Record::Lease(LeaseChange::Bar(address, until)) => {
-                        let mut barred = transaction.open_table(BARRED)?;
-                        barred.insert(address.to_bits(), until.as_millis())?;
-                    }
-                    Record::Settled(mac, true) => {
-                        settled.insert(mac.bytes(), ())?;
-                    }
-                    Record::Settled(mac, false) => {
-                        settled.remove(mac.bytes())?;
-                    }
-                    Record::Boot(boot) => {
-                        boots.insert(boot.boot.0, json(boot).as_slice())?;
-                        promise(&mut counters, boot.boot.0)?;
-                    }
-                }
-            }
-            while boots.len()? > KEPT_BOOTS {
-                boots.pop_first()?;
-            }
-        }
-        transaction.commit()?;
+    pub(crate) fn commit(&mut self, records: &[Record]) -> Result<(), CommitError> {
+        self.settled.follow(records)?;
+        let written = catch_unwind(AssertUnwindSafe(|| self.write(records)));
+        Ok(written.map_err(|_| CommitError::Panicked)??)
+    }
+
+    fn write(&mut self, records: &[Record]) -> Result<(), redb::Error> {
+        let database = self.database.take().map_or_else(|| (self.reopen)(), Ok)?;
+        write(&database, records)?;
+        self.database = Some(database);
         Ok(())
     }
+}
+
+/// All of `records` or none.
+fn write(database: &Database, records: &[Record]) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut leases = transaction.open_table(LEASES)?;
+        let mut boots = transaction.open_table(BOOTS)?;
+        let mut counters = transaction.open_table(COUNTERS)?;
+        for record in records {
+            match record {
+                Record::Lease(LeaseChange::Put(lease)) => {
+                    leases.insert(lease.address.to_bits(), json(lease).as_slice())?;
+                }
+                Record::Lease(LeaseChange::Remove(address)) => {
+                    leases.remove(address.to_bits())?;
+                }
+                Record::Lease(LeaseChange::Bar(address, until)) => {
+                    let mut barred = transaction.open_table(BARRED)?;
+                    barred.insert(address.to_bits(), until.as_millis())?;
+                }
+                Record::Settled(..) => {}
+                Record::Boot(boot) => {
+                    boots.insert(boot.boot.0, json(boot).as_slice())?;
+                    promise(&mut counters, boot.boot.0)?;
+                }
+            }
+        }
+        while boots.len()? > KEPT_BOOTS {
+            boots.pop_first()?;
+        }
+    }
+    transaction.commit()?;
+    Ok(())
 }
 
 /// Keeps the counter at least half a block ahead of `used`.
@@ -175,37 +185,27 @@ fn json(value: &impl serde::Serialize) -> Vec<u8> {
     serde_json::to_vec(value).unwrap_or_default()
 }
 
-/// Outer error: nothing can be done. Inner: the file is damaged, and how.
-fn attempt(path: &Path) -> Result<Result<(Store, Loaded), String>, OpenError> {
-    // redb panics on some malformed files instead of reporting them.
-    match catch_unwind(AssertUnwindSafe(|| open_and_load(path))) {
-        Ok(Ok(opened)) => Ok(Ok(opened)),
-        Ok(Err(redb::Error::DatabaseAlreadyOpen)) => Err(OpenError::InUse),
-        Ok(Err(redb::Error::Io(error))) if is_about_the_folder(&error) => Err(OpenError::Io(error)),
-        Ok(Err(error)) => Ok(Err(format!("{}: {error}", path.display()))),
-        Err(_) => Ok(Err(format!("{}: damaged", path.display()))),
-    }
+/// Forgets what has a file of its own now.
+pub(super) fn forget_settled(database: &Database) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    transaction.delete_table(SETTLED)?;
+    transaction.commit()?;
+    Ok(())
 }
 
-fn is_about_the_folder(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind::{IsADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull};
-    matches!(error.kind(), PermissionDenied | NotFound | ReadOnlyFilesystem | StorageFull | IsADirectory)
-}
-
-fn open_and_load(path: &Path) -> Result<(Store, Loaded), redb::Error> {
+/// Opens or makes the file at `path`.
+pub(super) fn open_and_load(path: &Path) -> Result<(Database, Loaded), redb::Error> {
     let database = match Database::create(path) {
         Err(DatabaseError::DatabaseAlreadyOpen) => return Err(redb::Error::DatabaseAlreadyOpen),
         other => other?,
     };
     // It holds a key. Where the disk knows no modes, nobody else is on this box.
     let _open = std::fs::set_permissions(path, Permissions::from_mode(0o600));
-    let store = Store { database };
-    let transaction = store.database.begin_write()?;
+    let transaction = database.begin_write()?;
     let next_boot = {
         transaction.open_table(LEASES)?;
         transaction.open_table(BARRED)?;
         give_key(&mut transaction.open_table(SECRETS)?)?;
-        transaction.open_table(SETTLED)?;
         transaction.open_table(BOOTS)?;
         let mut counters = transaction.open_table(COUNTERS)?;
         let next = counters.get(NEXT_BOOT)?.map_or(1, |value| value.value());
@@ -213,9 +213,9 @@ fn open_and_load(path: &Path) -> Result<(Store, Loaded), redb::Error> {
         next
     };
     transaction.commit()?;
-    let mut loaded = load(&store.database)?;
+    let mut loaded = load(&database)?;
     loaded.next_boot = next_boot;
-    Ok((store, loaded))
+    Ok((database, loaded))
 }
 
 /// Makes a key where there is none.
@@ -245,8 +245,13 @@ fn load(database: &Database) -> Result<Loaded, redb::Error> {
     if let Some(key) = transaction.open_table(SECRETS)?.get(TICKETS)? {
         loaded.key = key.value().try_into().unwrap_or_default();
     }
-    for entry in transaction.open_table(SETTLED)?.iter()? {
-        loaded.settled.insert(Mac::new(entry?.0.value()));
+    match transaction.open_table(SETTLED) {
+        Err(TableError::TableDoesNotExist(_)) => {}
+        table => {
+            for entry in table?.iter()? {
+                loaded.settled.insert(Mac::new(entry?.0.value()));
+            }
+        }
     }
     for entry in transaction.open_table(BOOTS)?.iter()? {
         loaded.boots.extend(serde_json::from_slice::<Boot>(entry?.1.value()).ok());
@@ -254,14 +259,26 @@ fn load(database: &Database) -> Result<Loaded, redb::Error> {
     Ok(loaded)
 }
 
-fn set_aside(path: &Path) -> Result<PathBuf, OpenError> {
-    let aside = path.with_extension("redb.damaged");
-    std::fs::rename(path, &aside)?;
-    Ok(aside)
+/// The addresses of all leases on `disk`, for tests of what the disk does.
+#[cfg(test)]
+pub(super) fn leases_on(disk: impl redb::StorageBackend) -> Vec<Ipv4Addr> {
+    let transaction = Database::builder().create_with_backend(disk).unwrap().begin_read().unwrap();
+    let table = transaction.open_table(LEASES).unwrap();
+    table.iter().unwrap().map(|entry| entry.unwrap().0.value().into()).collect()
+}
+
+/// A database as it was made before used-up boot policies had a file of their own.
+#[cfg(test)]
+pub(super) fn as_older_captaind(path: &Path, settled: Mac) {
+    let (database, _) = open_and_load(path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(SETTLED).unwrap().insert(settled.bytes(), ()).unwrap();
+    transaction.commit().unwrap();
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::open;
     use super::*;
     use captain_model::BootId;
 
@@ -278,7 +295,7 @@ mod tests {
     #[test]
     fn what_was_committed_is_there_after_reopening() {
         let folder = tempfile::tempdir().unwrap();
-        let (store, Loaded { key, .. }) = Store::open(folder.path()).unwrap();
+        let (mut store, Loaded { key, .. }) = open(folder.path()).unwrap();
         let mac = Mac::new([2, 0, 0, 0, 0, 7]);
         let put = |last| Record::Lease(LeaseChange::Put(lease(last)));
         let bar = (lease(9).address, Timestamp::from_millis(5_000));
@@ -295,7 +312,7 @@ mod tests {
             .commit(&[Record::Lease(LeaseChange::Remove(gone)), Record::Settled(lease(1).mac, false)])
             .unwrap();
         drop(store);
-        let (_, loaded) = Store::open(folder.path()).unwrap();
+        let (_, loaded) = open(folder.path()).unwrap();
         assert_eq!(loaded.leases, [lease(2)]);
         assert_eq!(loaded.settled, HashSet::from([mac]));
         assert!(loaded.key == key && key != [0; KEY], "one key for as long as the file lives");
@@ -308,11 +325,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut last = 0;
         for _ in 0..3 {
-            let (_, loaded) = Store::open(folder.path()).unwrap();
+            let (_, loaded) = open(folder.path()).unwrap();
             assert!(loaded.next_boot > last);
             last = loaded.next_boot + BOOT_BLOCK / 2;
         }
-        let (store, loaded) = Store::open(folder.path()).unwrap();
+        let (mut store, loaded) = open(folder.path()).unwrap();
         let id = loaded.next_boot + 10 * BOOT_BLOCK;
         let event = captain_model::EventKind::Report { step: "agent".into(), detail: String::new() };
         let mut timeline = crate::timeline::Timeline::new([], id);
@@ -321,25 +338,8 @@ mod tests {
         assert_eq!(boot.boot, BootId(id));
         store.commit(&[Record::Boot(Box::new(boot.clone()))]).unwrap();
         drop(store);
-        let (_, loaded) = Store::open(folder.path()).unwrap();
+        let (_, loaded) = open(folder.path()).unwrap();
         assert!(loaded.next_boot > id);
         assert_eq!(loaded.boots, [boot]);
-    }
-
-    #[test]
-    fn a_damaged_file_is_set_aside_and_said_so() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join(FILE), b"this is no database".repeat(1000)).unwrap();
-        let (store, loaded) = Store::open(folder.path()).unwrap();
-        assert!(loaded.damage.is_some_and(|text| text.contains("captaind.redb.damaged")));
-        assert!(folder.path().join("captaind.redb.damaged").exists());
-        store.commit(&[Record::Lease(LeaseChange::Put(lease(1)))]).unwrap();
-    }
-
-    #[test]
-    fn a_second_daemon_on_the_same_folder_is_told_so() {
-        let folder = tempfile::tempdir().unwrap();
-        let _first = Store::open(folder.path()).unwrap();
-        assert!(matches!(Store::open(folder.path()), Err(OpenError::InUse)));
     }
 }

@@ -1,52 +1,42 @@
-//! The thread that writes: whatever waits when it gets to it goes to disk in one commit (group commit).
+//! The way to the writing thread.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
+use super::keeper::{Job, Keeper, Trouble, Waits};
 use super::{Record, Store};
-
-/// What is done after the records are on disk (`true`) or could not be written (`false`).
-type After = Box<dyn FnOnce(bool) + Send>;
-
-struct Job {
-    records: Vec<Record>,
-    after: Option<After>,
-}
 
 /// Hands records to the writing thread.
 #[derive(Debug)]
 pub(crate) struct Writer {
     jobs: Mutex<Option<Sender<Job>>>,
     waiting: Arc<AtomicUsize>,
+    trouble: Trouble,
+    gone: CancellationToken,
     work: Mutex<Work>,
 }
 
 /// The writing thread, before, while and after it runs.
 #[derive(Debug)]
 enum Work {
-    Ahead(Store, Receiver<Job>),
+    Ahead(Keeper),
     Running(JoinHandle<()>),
     Over,
 }
-
-/// Records in one commit at most, so that the first of a flood does not wait for the last.
-const LARGEST_COMMIT: usize = 1024;
-/// When a commit carried this many records, the next one is worth waiting for: pages and `fdatasync` cost the same
-/// for one record and for twenty.
-const CROWD: usize = 4;
-/// How long it waits then: unnoticed by a client that waits for seconds.
-const LINGER: Duration = Duration::from_millis(3);
 
 impl Writer {
     /// A writer whose thread is not started: what is noted until then waits.
     pub(crate) fn new(store: Store) -> Self {
         let (jobs, queue) = channel();
-        let work = Mutex::new(Work::Ahead(store, queue));
-        Self { jobs: Mutex::new(Some(jobs)), waiting: Arc::default(), work }
+        let trouble = Trouble::default();
+        let work = Mutex::new(Work::Ahead(Keeper { store, queue, trouble: trouble.clone() }));
+        let (waiting, gone) = (Arc::default(), CancellationToken::new());
+        Self { jobs: Mutex::new(Some(jobs)), waiting, trouble, gone, work }
     }
 
     /// Starts the thread, where it was not started before. A thread keeps the capabilities that its maker has, so this
@@ -57,10 +47,13 @@ impl Writer {
     pub(crate) fn start(&self) -> io::Result<()> {
         let mut work = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         *work = match std::mem::replace(&mut *work, Work::Over) {
-            Work::Ahead(store, queue) => {
-                let counter = self.waiting.clone();
+            Work::Ahead(keeper) => {
+                let gone = self.gone.clone().drop_guard();
                 let thread = std::thread::Builder::new().name("captaind-state".to_owned());
-                Work::Running(thread.spawn(move || write_until_closed(&store, &queue, &counter))?)
+                Work::Running(thread.spawn(move || {
+                    let _gone = gone;
+                    keeper.run();
+                })?)
             }
             other => other,
         };
@@ -69,27 +62,43 @@ impl Writer {
 
     /// Writes `records` soon.
     pub(crate) fn note(&self, records: Vec<Record>) {
-        self.send(Job { records, after: None });
+        self.send(Job { records, after: None, waits: Waits::in_line(&self.waiting) });
     }
 
-    /// Writes `records`, then calls `after` on the writing thread with whether that worked.
+    /// Writes `records`, then calls `after` on the writing thread with whether that worked. What did not work is tried
+    /// again without another word.
     pub(crate) fn then(&self, records: Vec<Record>, after: impl FnOnce(bool) + Send + 'static) {
-        self.send(Job { records, after: Some(Box::new(after)) });
+        self.send(Job { records, after: Some(Box::new(after)), waits: Waits::in_line(&self.waiting) });
     }
 
-    /// Waits until everything that was noted before is on disk; whether the last commit worked.
+    /// Waits until everything that was noted before is on disk; whether it is.
     pub(crate) async fn flushed(&self) -> bool {
+        self.kept(Vec::new()).await
+    }
+
+    /// Notes `records` at once; ready when they, and all that was noted before, are on disk: whether they are.
+    pub(crate) fn kept(&self, records: Vec<Record>) -> impl Future<Output = bool> + use<> {
         let (tell, told) = tokio::sync::oneshot::channel();
-        self.then(Vec::new(), move |written| {
+        self.then(records, move |written| {
             // Who waited has gone away.
             let _nobody = tell.send(written);
         });
-        told.await.unwrap_or(false)
+        async move { told.await.unwrap_or(false) }
     }
 
     /// Jobs that are not written yet.
     pub(crate) fn backlog(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Why nothing can be written now; `None` where it can.
+    pub(crate) fn trouble(&self) -> Option<Arc<String>> {
+        self.trouble.load_full()
+    }
+
+    /// Waits for the thread's end, which comes by [`Self::close`] or by a defect.
+    pub(crate) async fn gone(&self) {
+        self.gone.cancelled().await;
     }
 
     /// Writes what waits and ends the thread. What is noted later is lost.
@@ -103,75 +112,102 @@ impl Writer {
         }
     }
 
+    /// Where nobody takes it any more it is dropped, and not waited for.
     fn send(&self, job: Job) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        if jobs.as_ref().is_none_or(|jobs| jobs.send(job).is_err()) {
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-fn write_until_closed(store: &Store, queue: &Receiver<Job>, waiting: &AtomicUsize) {
-    let (mut crowded, mut written) = (false, true);
-    while let Ok(first) = queue.recv() {
-        if crowded {
-            std::thread::sleep(LINGER);
-        }
-        let mut records = first.records;
-        let mut after: Vec<Option<After>> = vec![first.after];
-        while records.len() < LARGEST_COMMIT
-            && let Ok(next) = queue.try_recv()
-        {
-            records.extend(next.records);
-            after.push(next.after);
-        }
-        crowded = records.len() >= CROWD;
-        // Where there is nothing to write, what was noted before is what is asked about.
-        if !records.is_empty() {
-            written = commit(store, &records);
-        }
-        waiting.fetch_sub(after.len(), Ordering::Relaxed);
-        for after in after.into_iter().flatten() {
-            after(written);
-        }
-    }
-}
-
-fn commit(store: &Store, records: &[Record]) -> bool {
-    match store.commit(records) {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::error!("the state cannot be written, so no address is acknowledged: {error}");
-            false
+        if let Some(jobs) = &*self.jobs.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _nobody = jobs.send(job);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::open;
     use super::*;
-    use captain_model::Mac;
+    use crate::testing::Disk;
+    use captain_dhcp::LeaseChange;
+    use captain_model::{Lease, Mac, Timestamp};
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    fn lease(last: u8) -> Record {
+        Record::Lease(LeaseChange::Put(Lease {
+            mac: Mac::new([2, 0, 0, 0, 0, last]),
+            address: Ipv4Addr::new(192, 168, 50, last),
+            expires: Timestamp::from_millis(1_000),
+            client_id: None,
+            hostname: None,
+        }))
+    }
+
+    async fn soon(mut what: impl FnMut() -> bool) -> bool {
+        for _ in 0..500 {
+            if what() {
+                return true;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        false
+    }
 
     #[test]
     fn what_follows_runs_after_the_record_is_on_disk_and_closing_writes_the_rest() {
         let folder = tempfile::tempdir().unwrap();
-        let (store, _) = Store::open(folder.path()).unwrap();
-        let writer = Writer::new(store);
+        let writer = Writer::new(open(folder.path()).unwrap().0);
         writer.start().unwrap();
         let (told, hear) = channel();
         for last in 0..100 {
             let told = told.clone();
-            let mac = Mac::new([2, 0, 0, 0, 0, last]);
-            writer.then(vec![Record::Settled(mac, true)], move |written| {
-                told.send((last, written)).unwrap();
-            });
+            writer.then(vec![lease(last)], move |written| told.send((last, written)).unwrap());
         }
         writer.close();
         drop(told);
         assert_eq!(hear.iter().collect::<Vec<_>>(), (0..100).map(|n| (n, true)).collect::<Vec<_>>());
         assert_eq!(writer.backlog(), 0);
-        let (_, loaded) = Store::open(folder.path()).unwrap();
-        assert_eq!(loaded.settled.len(), 100);
+        assert_eq!(open(folder.path()).unwrap().1.leases.len(), 100);
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_refuses_for_a_while_costs_what_was_asked_meanwhile_and_loses_nothing() {
+        let (folder, disk) = (tempfile::tempdir().unwrap(), Disk::default());
+        let writer = Writer::new(Store::on(folder.path(), disk.clone()).unwrap());
+        writer.start().unwrap();
+        assert!(writer.kept(vec![lease(1)]).await);
+        disk.fail(true);
+        assert!(!writer.kept(vec![lease(2)]).await, "not written, so not said to be");
+        assert!(!writer.flushed().await, "nor is what was noted before");
+        assert!(writer.trouble().unwrap().contains("the disk is full"));
+        (0..2000).for_each(|_| writer.note(vec![lease(3)]));
+        assert!(soon(|| writer.backlog() == 0).await, "the disk may never come back");
+        disk.fail(false);
+        assert!(soon(|| writer.trouble().is_none()).await);
+        assert!(writer.kept(vec![lease(4)]).await, "without a restart");
+        writer.close();
+        let leases = super::super::store::leases_on(disk);
+        assert_eq!(leases, [1, 2, 3, 4].map(|last| Ipv4Addr::new(192, 168, 50, last)));
+    }
+
+    #[tokio::test]
+    async fn a_single_failed_write_and_a_panic_in_the_database_are_not_even_noticed() {
+        let (folder, disk) = (tempfile::tempdir().unwrap(), Disk::default());
+        let writer = Writer::new(Store::on(folder.path(), disk.clone()).unwrap());
+        writer.start().unwrap();
+        for panics in [false, true] {
+            disk.fail_once(panics);
+            assert!(writer.kept(vec![lease(1)]).await, "panics: {panics}");
+        }
+        assert!(writer.trouble().is_none());
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_thread_is_told_and_nobody_waits_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = Writer::new(open(folder.path()).unwrap().0);
+        writer.then(vec![lease(1)], |_| panic!("a defect of the test"));
+        (0..1000).for_each(|_| writer.note(vec![lease(2)]));
+        writer.start().unwrap();
+        tokio::time::timeout(Duration::from_secs(5), writer.gone()).await.unwrap();
+        assert!(!writer.flushed().await);
+        assert_eq!(writer.backlog(), 0);
     }
 }

@@ -90,6 +90,9 @@ fn status_text(base: &str, status: &Value) -> String {
     }
     let [machines, leases, boots] = ["machines", "leases", "boots"].map(|key| word(status, key));
     text += &format!("  {machines} machines configured, {leases} leases, {boots} boots remembered\n");
+    if let Some(trouble) = status["trouble"].as_str() {
+        text += &format!("  trouble: {trouble}\n");
+    }
     for missing in status["missing"].as_array().into_iter().flatten() {
         text += &format!("  missing: {}\n", missing.as_str().unwrap_or_default());
     }
@@ -241,11 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn the_status_names_what_is_missing() {
-        let status =
-            serde_json::json!({ "ready": false, "version": "1", "missing": ["no kernel"], "leases": 2 });
+    fn the_status_names_what_is_missing_and_what_fails() {
+        let status = serde_json::json!({
+            "ready": false, "version": "1", "missing": ["no kernel"], "leases": 2, "trouble": "the disk is full",
+        });
         let text = status_text("http://x", &status);
         assert!(text.starts_with("http://x: not ready (captaind 1)\n"), "{text}");
         assert!(text.contains("2 leases") && text.ends_with("missing: no kernel\n"), "{text}");
+        assert!(text.contains("trouble: the disk is full\n"), "{text}");
     }
 }

@@ -125,7 +125,7 @@ fn give_up_root(loaded: &Loaded, folders: &Folders) -> Result<(), Failure> {
     let user = loaded.config.server.user.as_deref();
     let written = ["debian", "loaders", "osie"].map(|name| folders.cache.join(name));
     let alone = [&folders.state, &folders.cache];
-    let whole = written.iter().chain([&paths::state_file(&folders.state)]).cloned().collect::<Vec<_>>();
+    let whole = written.into_iter().chain(paths::state_files(&folders.state)).collect::<Vec<_>>();
     captain_server::drop_privileges(user, &alone, &whole).map_err(Failure::permission)
 }
 

@@ -60,7 +60,7 @@ fn daemon_for_another(change: impl FnOnce(&mut captain_model::Machine)) -> Daemo
     change(&mut listed);
     let other = captain_model::Machine::new("52:54:00:00:00:02".parse().unwrap());
     let (folder, settings) = settings(vec![listed, other], UnknownMachines::Boot);
-    let (store, _) = crate::state::Store::open(&settings.state_dir).unwrap();
+    let (mut store, _) = crate::state::open(&settings.state_dir).unwrap();
     let lease = captain_model::Lease {
         mac: "52:54:00:00:00:02".parse().unwrap(),
         address: "127.0.0.2".parse().unwrap(),
