@@ -22,6 +22,7 @@ use crate::clock::now;
 use crate::files::{Confined, Isos, ServedFile, Shelf};
 use crate::leases::Leases;
 use crate::net::arp;
+use crate::once::Marks;
 use crate::state::{Record, Writer};
 use crate::syslog::Logs;
 use crate::tickets::Tickets;
@@ -69,6 +70,8 @@ pub(crate) struct Appliance {
     /// The DHCP mode that is served in, and why.
     mode: ArcSwap<(DhcpMode, String)>,
     settled: RwLock<HashSet<Mac>>,
+    /// Loads that use up `once`.
+    pub(crate) marks: Marks,
 }
 
 impl Appliance {
@@ -94,6 +97,7 @@ impl Appliance {
             state,
             stopping: CancellationToken::new(),
             settled: RwLock::new(loaded.settled),
+            marks: Marks::default(),
         }
     }
 
@@ -163,9 +167,16 @@ impl Appliance {
     pub(crate) fn settle(&self, mac: Mac, settled: bool) {
         let mut set = self.settled.write().unwrap_or_else(PoisonError::into_inner);
         let changed = if settled { set.insert(mac) } else { set.remove(&mac) };
-        // Told again, it is written again: the disk may have refused it the first time.
         if changed || settled {
             self.state.note(vec![Record::Settled(mac, settled)]);
+        }
+    }
+
+    /// Takes the mark of `mac` from the disk again, where it was made ahead of a load that came to nothing.
+    pub(crate) fn unmark(&self, mac: Mac) {
+        let set = self.settled.write().unwrap_or_else(PoisonError::into_inner);
+        if !set.contains(&mac) {
+            self.state.note(vec![Record::Settled(mac, false)]);
         }
     }
 

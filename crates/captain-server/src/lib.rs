@@ -16,6 +16,7 @@ mod leases;
 mod log;
 mod metrics;
 mod net;
+mod once;
 mod privileges;
 mod run;
 mod settings;

@@ -176,6 +176,7 @@ struct DiskState {
     syncing: Mutex<()>,
     writes: AtomicUsize,
     broken: AtomicBool,
+    stalled: AtomicBool,
     once: Mutex<Option<Once>>,
 }
 
@@ -196,6 +197,11 @@ impl Disk {
     /// Writes since it was held.
     pub(crate) fn writes(&self) -> usize {
         self.0.writes.load(Ordering::SeqCst)
+    }
+
+    /// Whether syncs do not return until told otherwise.
+    pub(crate) fn stall(&self, stalled: bool) {
+        self.0.stalled.store(stalled, Ordering::SeqCst);
     }
 
     /// The next sync fails, or panics.
@@ -233,6 +239,9 @@ impl redb::StorageBackend for Disk {
             Some(Once::Panics) => panic!("a defect of the test"),
             Some(Once::Fails) => return Err(io::Error::other("a bad cable")),
             None => {}
+        }
+        while self.0.stalled.load(Ordering::SeqCst) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
         }
         let _held = self.0.syncing.lock().unwrap();
         match self.0.broken.load(Ordering::SeqCst) {

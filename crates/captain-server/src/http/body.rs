@@ -16,6 +16,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use super::lane::{Finished, Lane, SEGMENT, Segment, Slot, Tally};
 use crate::files::blocks::{Blocks, Warmth};
 use crate::files::{Piece, Source};
+use crate::once::{Held, not_kept};
 
 /// Some pieces of a file, one after the other.
 pub(crate) struct FileBody {
@@ -25,6 +26,7 @@ pub(crate) struct FileBody {
     left: u64,
     slot: Slot,
     tally: Arc<Tally>,
+    held: Option<(usize, Held)>,
 }
 
 /// The part of the file that is on its way.
@@ -42,7 +44,12 @@ impl FileBody {
     pub(crate) fn new(source: Source, pieces: Vec<Piece>, finished: Finished) -> Self {
         let left = pieces.iter().map(Piece::length).sum();
         let (slot, tally) = (Slot::default(), Tally::new(finished));
-        Self { source, pieces: pieces.into(), reading: None, left, slot, tally }
+        Self { source, pieces: pieces.into(), reading: None, left, slot, tally, held: None }
+    }
+
+    /// The last `pieces` are held back until `held` is ready, and never come where it says so.
+    pub(crate) fn holding(self, pieces: usize, held: Held) -> Self {
+        Self { held: Some((pieces, held)), ..self }
     }
 
     /// Where a connection that sends files puts its lane.
@@ -55,6 +62,14 @@ impl FileBody {
             let bytes = ready!(self.poll_reading(context))?;
             if !bytes.is_empty() {
                 return Poll::Ready(Ok(bytes));
+            }
+            if let Some((pieces, held)) = &mut self.held
+                && self.pieces.len() <= *pieces
+            {
+                if !ready!(held.as_mut().poll(context)) {
+                    return Poll::Ready(Err(not_kept()));
+                }
+                self.held = None;
             }
             match self.pieces.pop_front() {
                 None => return Poll::Ready(Ok(Bytes::new())),

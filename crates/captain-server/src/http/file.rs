@@ -14,6 +14,7 @@ use super::path::readable;
 use super::range::{Part, Selection, select};
 use crate::appliance::Appliance;
 use crate::files::{Content, Piece};
+use crate::once::{self, Kept, TAIL};
 
 /// What is known about a request for something that boots.
 #[derive(Clone, Debug)]
@@ -142,12 +143,25 @@ impl Answer {
         Self { status, range: None, media_type, pieces, to_the_end }
     }
 
+    /// The file's end as a piece of its own, or else all as one; how many pieces that is.
+    fn set_tail_apart(&mut self) -> usize {
+        match self.pieces.last_mut() {
+            Some(Piece::File(range)) if range.end - range.start > TAIL => {
+                let end = range.end;
+                range.end -= TAIL;
+                self.pieces.push(Piece::File(end - TAIL..end));
+                1
+            }
+            _ => self.pieces.len(),
+        }
+    }
+
     fn length(&self) -> u64 {
         self.pieces.iter().map(Piece::length).sum()
     }
 }
 
-fn body(appliance: Arc<Appliance>, content: &Content, asked: Asked, answer: Answer) -> Option<FileBody> {
+fn body(appliance: Arc<Appliance>, content: &Content, asked: Asked, mut answer: Answer) -> Option<FileBody> {
     let (began, length, status) = (Instant::now(), answer.length(), answer.status);
     if asked.method == Method::HEAD || length == 0 {
         if !asked.quiet {
@@ -155,13 +169,21 @@ fn body(appliance: Arc<Appliance>, content: &Content, asked: Asked, answer: Answ
         }
         return None;
     }
+    let (kept, to_the_end) = (Kept::default(), answer.to_the_end);
+    let mac = asked.mac.filter(|_| to_the_end && !asked.quiet);
+    let held = once::hold(&appliance, mac, &asked.path, &kept).map(|held| (answer.set_tail_apart(), held));
     let finished = move |bytes| {
         if !asked.quiet {
-            let complete = answer.to_the_end && bytes == length;
+            let complete = to_the_end && bytes == length;
             appliance.tell(asked.mac, asked.answered(status, bytes, began, complete));
         }
+        drop(kept);
     };
-    Some(FileBody::new(content.source.clone(), answer.pieces, Box::new(finished)))
+    let body = FileBody::new(content.source.clone(), answer.pieces, Box::new(finished));
+    Some(match held {
+        Some((pieces, held)) => body.holding(pieces, held),
+        None => body,
+    })
 }
 
 fn insert(headers: &mut HeaderMap, name: header::HeaderName, value: &str) {

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{OriginalUri, Path, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use bytes::Bytes;
-use captain_model::{EventKind, Mac};
+use captain_model::{BootPolicy, EventKind, Mac};
 
 use super::file::{Asked, send};
 use super::peer::Ends;
@@ -41,6 +41,9 @@ pub(super) async fn patched(
         }
         return say(StatusCode::FORBIDDEN, why);
     }
+    if let Some(why) = uncounted(&appliance, mac) {
+        return say(StatusCode::FORBIDDEN, why);
+    }
     // A management controller may have a lease of its own; another listed machine has no business here.
     let listed = |other: &Mac| appliance.inventory.load().machine(*other).is_some();
     if let Some(other) = appliance.spies_on(mac, ends.remote).filter(listed) {
@@ -59,6 +62,17 @@ pub(super) async fn patched(
             failed(&appliance, &asked, StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
         }
     }
+}
+
+/// Why `mac` may not have the ISO that all machines share: nothing would tell that it has booted.
+fn uncounted(appliance: &Appliance, mac: Mac) -> Option<String> {
+    let once = appliance.inventory.load().identify(mac).boot_policy() == BootPolicy::Once;
+    (once && appliance.settings.iso.is_some()).then(|| {
+        format!(
+            "the ISO named in [iso] does not say when it runs, so that {mac} would boot it again and again in spite of \
+             boot = \"once\": set boot = \"until-done\", or leave [iso] source out to use the ISO of its OSIE"
+        )
+    })
 }
 
 fn answer(appliance: Arc<Appliance>, iso: &Iso, mut asked: Asked, ends: Ends) -> Response<Body> {

@@ -15,6 +15,7 @@ use super::peer::Ends;
 use super::{absent, give, say};
 use crate::appliance::Appliance;
 use crate::files::{Osie, ServedFile};
+use crate::once::{self, Kept};
 
 /// `/osie/{profile}/{file}`.
 pub(super) async fn of_profile(
@@ -28,7 +29,7 @@ pub(super) async fn of_profile(
     match shelf.osie(&profile) {
         // The profile names somebody else's server: iPXE follows, and the address stays in one place.
         Some(Osie::Url(base)) => match relative(&file) {
-            Some(file) => elsewhere(&appliance, &asked, &format!("{base}/{file}")),
+            Some(file) => elsewhere(&appliance, &asked, &format!("{base}/{file}")).await,
             None => found_or_not(appliance, None, asked),
         },
         Some(osie) => found_or_not(appliance, osie.file(&file).map(AsRef::as_ref), asked),
@@ -76,10 +77,16 @@ fn found_or_not(appliance: Arc<Appliance>, file: Option<&ServedFile>, asked: Ask
     }
 }
 
-fn elsewhere(appliance: &Appliance, asked: &Asked, url: &str) -> Response<Body> {
+async fn elsewhere(appliance: &Arc<Appliance>, asked: &Asked, url: &str) -> Response<Body> {
     let Ok(location) = HeaderValue::from_str(url) else {
         return say(StatusCode::INTERNAL_SERVER_ERROR, "the profile's osie is no URL");
     };
+    let (kept, mac) = (Kept::default(), asked.mac.filter(|_| asked.method == Method::GET));
+    if let Some(held) = once::hold(appliance, mac, &asked.path, &kept)
+        && !held.await
+    {
+        return say(StatusCode::SERVICE_UNAVAILABLE, once::not_kept().to_string());
+    }
     appliance.tell(asked.mac, asked.answered(StatusCode::FOUND, 0, Instant::now(), true));
     let mut response = say(StatusCode::FOUND, url);
     response.headers_mut().insert(header::LOCATION, location);

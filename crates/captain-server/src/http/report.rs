@@ -8,7 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use captain_model::{BootId, BootTicket, Event, EventKind, Mac, Secret};
+use captain_model::{BootId, BootPolicy, BootTicket, Event, EventKind, Mac, Secret};
 use serde::Deserialize;
 use tokio::time::timeout;
 
@@ -85,10 +85,25 @@ fn unproven(appliance: &Appliance, mac: Mac, step: &str, ends: Ends) -> Option<R
     if let Some(other) = appliance.speaks_for_another(mac, ends.remote) {
         return Some(foreign(other, mac));
     }
-    // Counting boots and knowing a MAC is no proof, and `done` has consequences.
-    let trusted = step != "done" || ends.is_own() || appliance.speaks_for_itself(mac, ends.remote);
-    let why = "`done` counts from the machine itself: report it with \"boot\" as on its command line (captain_boot=)";
-    (!trusted).then(|| say(StatusCode::FORBIDDEN, why))
+    // Counting boots and knowing a MAC is no proof, and some reports have consequences.
+    let trusted =
+        !uses_up(appliance, mac, step) || ends.is_own() || appliance.speaks_for_itself(mac, ends.remote);
+    let why = || {
+        format!(
+            "`{step}` counts from the machine itself: report it with \"boot\" as on its command line (captain_boot=)"
+        )
+    };
+    (!trusted).then(|| say(StatusCode::FORBIDDEN, why()))
+}
+
+/// Whether a report may use up the boot policy of `mac`.
+fn uses_up(appliance: &Appliance, mac: Mac, step: &str) -> bool {
+    let once = || appliance.inventory.load().identify(mac).boot_policy() == BootPolicy::Once;
+    match step {
+        "done" => true,
+        "userland" | "agent" | "agent-report" => once() && !appliance.settled(mac),
+        _ => false,
+    }
 }
 
 fn kind_of(report: Report, secret: Option<&Secret>) -> EventKind {

@@ -10,7 +10,7 @@ use axum::extract::{OriginalUri, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use captain_boot::arch_of_buildarch;
-use captain_model::{EventKind, Mac};
+use captain_model::{BootPolicy, EventKind, Mac};
 use serde::Deserialize;
 
 use super::file::Asked;
@@ -18,6 +18,7 @@ use super::peer::Ends;
 use super::{foreign, say};
 use crate::appliance::{Appliance, v4};
 use crate::clock::now;
+use crate::once::{Mark, not_kept};
 use crate::tell::{Told, script_of};
 
 /// What a script says about itself when it asks.
@@ -42,7 +43,7 @@ pub(super) async fn by_address(
     match appliance.who(ends.remote).filter(|_| !ends.is_own()) {
         Some(mac) => match appliance.spies_on(mac, ends.remote) {
             Some(other) => foreign(other, mac),
-            None => answer(&appliance, mac, &hints(query), ends, request),
+            None => answer(&appliance, mac, &hints(query), ends, request).await,
         },
         None => {
             let facts = appliance.facts(local(ends));
@@ -71,12 +72,12 @@ pub(super) async fn by_mac(
     {
         appliance.leases.learn(address, mac, now());
     }
-    answer(&appliance, mac, &hints(query), ends, request)
+    answer(&appliance, mac, &hints(query), ends, request).await
 }
 
 /// A request from this box itself is an operator looking: it moves no boot.
-fn answer(
-    appliance: &Appliance,
+async fn answer(
+    appliance: &Arc<Appliance>,
     mac: Mac,
     hints: &Hints,
     ends: Ends,
@@ -92,6 +93,9 @@ fn answer(
         // Asking may have begun a new boot, whose id the command line carries.
         if let Told::Boot(_) = told {
             told = render();
+            if !count_here(appliance, mac).await {
+                return say(StatusCode::SERVICE_UNAVAILABLE, not_kept().to_string());
+            }
         }
     }
     match told {
@@ -101,6 +105,26 @@ fn answer(
         Told::Local { script: None, why } => say(StatusCode::NOT_FOUND, why),
         Told::Broken(why) => say(StatusCode::INTERNAL_SERVER_ERROR, why),
     }
+}
+
+/// Where the profile's OSIE is on another server nobody sees whether it is loaded: `once` is used up by the script then.
+/// `false` where that cannot be kept.
+async fn count_here(appliance: &Arc<Appliance>, mac: Mac) -> bool {
+    let Some(osie) = loads_once_from(appliance, mac) else { return true };
+    let Some(_mark) = Mark::of(appliance.clone(), mac).await else { return false };
+    appliance.settle(mac, true);
+    let detail =
+        format!("its one boot counts from this script on: captaind does not see what it loads from {osie}");
+    appliance.tell(mac, EventKind::Report { step: "once".to_owned(), detail });
+    true
+}
+
+/// The other server that `mac` may boot from once.
+fn loads_once_from(appliance: &Appliance, mac: Mac) -> Option<String> {
+    let inventory = appliance.inventory.load();
+    let identity = inventory.identify(mac);
+    let osie = &identity.profile().osie;
+    (identity.boot_policy() == BootPolicy::Once && osie.contains("://")).then(|| osie.clone())
 }
 
 fn note(appliance: &Appliance, asked: &Asked, told: &Told, began: Instant) {

@@ -16,6 +16,7 @@ mod connections;
 mod files;
 mod iso;
 mod machines;
+mod once;
 
 const MAC: &str = "52:54:00:00:00:01";
 const SCRIPT: &str = "/ipxe/script/52:54:00:00:00:01/auto.ipxe";

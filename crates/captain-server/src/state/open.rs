@@ -194,9 +194,15 @@ mod tests {
 
     #[test]
     fn what_the_disk_or_a_limit_refuses_is_no_damage() {
-        for errno in
-            [Errno::EIO, Errno::EDQUOT, Errno::ENOSPC, Errno::EMFILE, Errno::ENFILE, Errno::ENOMEM, Errno::EROFS]
-        {
+        for errno in [
+            Errno::EIO,
+            Errno::EDQUOT,
+            Errno::ENOSPC,
+            Errno::EMFILE,
+            Errno::ENFILE,
+            Errno::ENOMEM,
+            Errno::EROFS,
+        ] {
             assert!(!is_damage(&redb::Error::Io(errno.into())), "{errno}");
         }
         assert!(!is_damage(&redb::Error::UpgradeRequired(2)));

@@ -12,7 +12,8 @@ use super::Record;
 use super::open::OpenError;
 
 const FILE: &str = "settled";
-const HEAD: &str = "# Machines that used up their boot = \"once\" or \"until-done\": they do not netboot again.\n";
+const HEAD: &str =
+    "# Machines that used up their boot = \"once\" or \"until-done\": they do not netboot again.\n";
 
 /// The file, as it is on disk.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
 //! The files behind the TFTP engine.
 
+use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::net::SocketAddrV4;
+use std::net::{IpAddr, SocketAddrV4};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use captain_model::EventKind;
 use captain_tftp::{Handler, OpenError};
@@ -13,6 +14,7 @@ use super::desk::{self, Asker, Found};
 use super::names::{Wanted, wanted};
 use crate::appliance::Appliance;
 use crate::files::blocks::Reader;
+use crate::once::{self, HeldReader, Kept};
 use crate::tell::Denied;
 
 /// The boot loader of a Raspberry Pi reads 65,535 blocks of 1,024 bytes and takes that for the whole file
@@ -23,6 +25,25 @@ const PI_READS: u64 = 65_535 * 1024;
 #[derive(Clone, Debug)]
 pub(crate) struct Files {
     appliance: Arc<Appliance>,
+    loads: Loads,
+}
+
+/// Marks of loads that use up `once`, by client, in the order in which they were begun.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Loads(Arc<Mutex<HashMap<SocketAddrV4, VecDeque<Kept>>>>);
+
+impl Loads {
+    fn begin(&self, client: SocketAddrV4, kept: Kept) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(client).or_default().push_back(kept);
+    }
+
+    /// The mark of the load of `client` that is over; it is to be dropped when its end was told.
+    pub(crate) fn end(&self, client: SocketAddrV4) -> Option<Kept> {
+        let mut loads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = loads.get_mut(&client)?.pop_front();
+        loads.retain(|_, own| !own.is_empty());
+        kept
+    }
 }
 
 /// A file's content and its length in bytes.
@@ -31,14 +52,19 @@ type Content = (Pin<Box<dyn AsyncRead + Send>>, Option<u64>);
 impl Files {
     /// Serves from `appliance`.
     pub(crate) fn new(appliance: Arc<Appliance>) -> Self {
-        Self { appliance }
+        Self { appliance, loads: Loads::default() }
+    }
+
+    /// What is on its way.
+    pub(crate) fn loads(&self) -> Loads {
+        self.loads.clone()
     }
 
     fn find(&self, client: SocketAddrV4, name: &str) -> Result<Content, OpenError> {
         let local = self.appliance.settings.address_towards(*client.ip());
         let asker = Asker { remote: (*client.ip()).into(), local, quiet: false };
         match desk::open(&self.appliance, asker, name)? {
-            Found::Served(file) => Ok(whole(file.file.clone(), file.artifact.size)),
+            Found::Served(file) => Ok(self.whole(asker, client, name, file.file.clone(), file.artifact.size)),
             Found::Made(text) => {
                 let length = text.len() as u64;
                 Ok((Box::pin(Cursor::new(text.into_bytes())), Some(length)))
@@ -49,9 +75,22 @@ impl Files {
                 if size > PI_READS {
                     self.warn(asker, name, size);
                 }
-                Ok(whole(file, size))
+                Ok(self.whole(asker, client, name, file, size))
             }
         }
+    }
+
+    /// All of `file`; its end waits where the machine may have it once.
+    fn whole(&self, asker: Asker, client: SocketAddrV4, name: &str, file: Arc<File>, size: u64) -> Content {
+        // To ourselves we are no machine.
+        let mac = desk::machine_of(&self.appliance, asker, name)
+            .filter(|_| asker.remote != IpAddr::V4(asker.local));
+        let kept = Kept::default();
+        let held = once::hold(&self.appliance, mac, name, &kept);
+        if held.is_some() {
+            self.loads.begin(client, kept);
+        }
+        (Box::pin(HeldReader::new(Reader::new(file, 0, size), size, held)), Some(size))
     }
 
     /// Tells of a file that a Raspberry Pi will cut without a word.
@@ -84,10 +123,6 @@ impl From<Denied> for OpenError {
             Denied::Awaited(why) | Denied::Broken(why) => Self::Failed(why),
         }
     }
-}
-
-fn whole(file: Arc<File>, size: u64) -> Content {
-    (Box::pin(Reader::new(file, 0, size)), Some(size))
 }
 
 #[cfg(test)]

@@ -51,7 +51,12 @@ fn open_on(device: Option<String>, listen: Ipv4Addr, tftp: &mut TftpSettings) ->
 pub(crate) async fn serve(appliance: Arc<Appliance>, engine: Engine) -> io::Result<()> {
     let handler = Files::new(appliance.clone());
     let stop = appliance.stopping.clone().cancelled_owned();
-    engine.run(handler, move |finished| note(&appliance, finished), stop).await
+    let loads = handler.loads();
+    let note = move |finished: Finished| {
+        let _kept = loads.end(finished.peer);
+        note(&appliance, finished);
+    };
+    engine.run(handler, note, stop).await
 }
 
 fn note(appliance: &Appliance, finished: Finished) {

@@ -14,6 +14,7 @@ use captain_model::{Arch, BootId, BootPolicy, BootStage, Event, EventKind, Firmw
 
 pub use boot::{AgentFacts, Boot, Failure, Reached};
 use signs::Sign;
+pub(crate) use signs::stage_of;
 
 /// Boots kept per machine; older ones are forgotten.
 pub const KEPT_PER_MACHINE: usize = 8;
@@ -73,7 +74,7 @@ impl Timeline {
         event.boot = Some(boot.boot);
         let derived = apply(boot, &sign, &event);
         let changed = (*boot != before).then(|| boot.clone());
-        let settled = settles(policy, &derived);
+        let settled = settles(policy, &sign);
         let follow = derived.into_iter().map(|kind| Event { kind, ..event.clone() });
         let events = std::iter::once(event.clone()).chain(follow).collect();
         Observed { events, changed, settled }
@@ -171,7 +172,7 @@ fn asks_anew(boot: &Boot, firmware: Firmware, now: Timestamp) -> bool {
 fn unattached(mut event: Event, sign: &Sign, policy: BootPolicy) -> Observed {
     event.boot = None;
     let derived = if *sign == Sign::Done { vec![EventKind::Done] } else { Vec::new() };
-    let settled = settles(policy, &derived);
+    let settled = settles(policy, sign);
     let follow = derived.into_iter().map(|kind| Event { kind, ..event.clone() });
     let events = std::iter::once(event.clone()).chain(follow).collect();
     Observed { events, changed: None, settled }
@@ -222,10 +223,18 @@ fn fail(boot: &mut Boot, why: &str) -> Vec<EventKind> {
     vec![EventKind::Failed { stage: failure.stage, why: failure.why }]
 }
 
-fn settles(policy: BootPolicy, derived: &[EventKind]) -> bool {
+/// By what was seen, not by what is new to the boot: a second boot of an ISO names no other boot than the first.
+fn settles(policy: BootPolicy, sign: &Sign) -> bool {
     match policy {
-        BootPolicy::Once => derived.contains(&EventKind::Stage { stage: BootStage::Initramfs }),
-        BootPolicy::UntilDone => derived.contains(&EventKind::Done),
+        // An ISO, or another server's files, are not seen being loaded: what runs of them speaks for itself.
+        BootPolicy::Once => match sign {
+            Sign::Reached(stage) => *stage >= BootStage::Initramfs,
+            Sign::Agent => true,
+            Sign::Asked { .. } | Sign::Done | Sign::Trouble { .. } | Sign::GaveUp { .. } | Sign::Nothing => {
+                false
+            }
+        },
+        BootPolicy::UntilDone => *sign == Sign::Done,
         BootPolicy::Always | BootPolicy::Never => false,
     }
 }

@@ -48,7 +48,8 @@ pub(super) fn read(kind: &EventKind) -> Sign {
 
 fn http(method: &str, path: &str, status: u16, complete: bool) -> Sign {
     match status {
-        200..=299 if complete => stage_of(path).map_or(Sign::Nothing, Sign::Reached),
+        // 302: the profile's OSIE is on another server, where nobody sees whether it is loaded.
+        200..=299 | 302 if complete => stage_of(path).map_or(Sign::Nothing, Sign::Reached),
         404 | 500..=599 => trouble(path, format!("{method} {path} was answered {status}")),
         _ => Sign::Nothing,
     }
@@ -72,7 +73,7 @@ fn report(step: &str, detail: &str) -> Sign {
 /// The stage that is reached when `file` (a TFTP name or an HTTP path) has been handed out.
 ///
 /// `autoexec.ipxe` is none: iPXE asks for it before it has an address, and it may hold no script of the machine.
-pub(super) fn stage_of(file: &str) -> Option<BootStage> {
+pub(crate) fn stage_of(file: &str) -> Option<BootStage> {
     let name = file.rsplit('/').next().unwrap_or(file);
     let starts = |prefix: &str| name.starts_with(prefix);
     if name == "auto.ipxe" || starts("grub.cfg") || file.contains("pxelinux.cfg/01-") {
@@ -125,6 +126,7 @@ mod tests {
         assert_eq!(http(false, 200), Sign::Nothing);
         assert_eq!(http(true, 200), Sign::Reached(BootStage::Kernel));
         assert_eq!(http(true, 304), Sign::Nothing);
+        assert_eq!(http(true, 302), Sign::Reached(BootStage::Kernel));
         assert!(matches!(http(true, 404), Sign::Trouble { needed_for: BootStage::Kernel, .. }));
     }
 }

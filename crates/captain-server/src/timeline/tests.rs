@@ -161,6 +161,14 @@ fn once_is_used_up_by_the_initramfs_and_until_done_by_done() {
     once.gets("/osie/default/initramfs-x86_64", 200);
     assert!(once.settled);
 
+    let mut from_iso = Story::new(BootPolicy::Once);
+    assert!(from_iso.reports("userland", "").settled, "nothing of an ISO is seen but what it says");
+    from_iso.settled = false;
+    assert!(
+        from_iso.reports("agent", "").reports("userland", "").settled,
+        "given back, its next boot counts too"
+    );
+
     let mut until_done = Story::new(BootPolicy::UntilDone);
     until_done.asks(Firmware::Ipxe).downloads().reports("agent", "");
     assert!(!until_done.settled);

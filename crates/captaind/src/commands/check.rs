@@ -5,7 +5,7 @@ use std::path::Path;
 
 use captain_boot::{Facts, Via};
 use captain_config::{Config, Fault, Faults};
-use captain_model::{Arch, BootId, BootTicket, Identity, Mac};
+use captain_model::{Arch, BootId, BootPolicy, BootTicket, Identity, Mac};
 
 use super::explain::{Place, server_facts};
 use crate::appliance;
@@ -52,7 +52,8 @@ fn machines(path: &Path, config: &Config) -> Result<(), Faults> {
     let text = std::fs::read_to_string(path).unwrap_or_default();
     let interfaces = appliance::choose_interfaces(&config.server.interfaces).unwrap_or_default();
     let own = appliance::own_addresses(config, &interfaces);
-    let faults = [command_lines(&text, config), our_addresses(&text, config, &own)].concat();
+    let faults =
+        [command_lines(&text, config), our_addresses(&text, config, &own), uncounted(&text, config)].concat();
     if faults.is_empty() { Ok(()) } else { Err(Faults { path: path.to_owned(), faults }) }
 }
 
@@ -67,6 +68,32 @@ fn our_addresses(text: &str, config: &Config, own: &[Ipv4Addr]) -> Vec<Fault> {
         Fault { line, column, key: format!("machine[{at}].address"), message }
     })
     .collect()
+}
+
+/// Machines that may boot once, and boot where captaind does not see it.
+fn uncounted(text: &str, config: &Config) -> Vec<Fault> {
+    let mut faults = Vec::new();
+    for (at, machine) in config.inventory.machines().iter().enumerate() {
+        let once = config.inventory.identify(machine.mac()).boot_policy() == BootPolicy::Once;
+        let url = machine.filename.as_deref().is_some_and(|name| name.contains("://"));
+        let key = match (machine.next_server, url) {
+            (Some(_), _) => "next_server",
+            (None, true) => "filename",
+            (None, false) => continue,
+        };
+        if once {
+            let (line, column) = place(text, at).unwrap_or_default();
+            let message = "its `boot = \"once\"` cannot be kept, as captaind does not see what it loads from there: \
+                           set boot = \"until-done\" and let what it boots report `done`";
+            faults.push(Fault {
+                line,
+                column,
+                key: format!("machine[{at}].{key}"),
+                message: message.to_owned(),
+            });
+        }
+    }
+    faults
 }
 
 /// Whether every machine, and a machine that is not listed, has a command line that its kernel takes.
@@ -124,6 +151,23 @@ mod tests {
         assert_eq!((faults[0].line, faults[0].key.as_str()), (4, "machine[1]"));
         assert!(faults[0].message.contains("the kernel takes"), "{}", faults[0].message);
     }
+
+    #[test]
+    fn a_machine_that_boots_once_from_elsewhere_is_a_fault() {
+        let one = |last, keys| format!("[[machine]]\nmac = \"52540000000{last}\"\n{keys}\n");
+        let elsewhere = "next_server = \"192.0.2.1\"";
+        let text = [
+            one(1, "boot = \"once\""),
+            one(2, elsewhere),
+            one(3, &format!("boot = \"once\"\n{elsewhere}")),
+            one(4, "boot = \"once\"\nfilename = \"http://192.0.2.1/x.efi\""),
+        ]
+        .concat();
+        let faults = uncounted(&text, &captain_config::parse(&text, Path::new("")).unwrap());
+        let told: Vec<_> = faults.iter().map(|fault| (fault.line, fault.key.as_str())).collect();
+        assert_eq!(told, [(7, "machine[2].next_server"), (11, "machine[3].filename")]);
+    }
+
     #[test]
     fn a_machine_with_an_address_of_this_box_is_a_fault_with_its_line() {
         let text = "[server]\naddress = \"192.168.50.10\"\n\n[[machine]]\nmac = \"525400000001\"\naddress = \"192.168.50.20\"\n\

@@ -50,6 +50,13 @@ async fn the_placeholder_becomes_the_command_line_and_nothing_else_changes() {
 }
 
 #[tokio::test]
+async fn an_iso_that_does_not_say_when_it_runs_is_not_for_machines_that_boot_once() {
+    let daemon = serving(Some(&image()), |machine| machine.boot = Some(BootPolicy::Once));
+    let refused = daemon.get(PATH).await;
+    assert!(refused.status == 403 && refused.text().contains("until-done"), "{}", refused.text());
+}
+
+#[tokio::test]
 async fn every_range_is_that_part_of_the_whole() {
     let daemon = serving(Some(&image()), |_| {});
     let whole = daemon.get(PATH).await;

@@ -174,6 +174,35 @@ async fn u_boot_that_fetches_its_initramfs_first_gets_the_kernel_of_the_same_boo
 }
 
 #[tokio::test]
+async fn the_end_of_the_initramfs_comes_after_the_one_boot_is_noted_and_an_interrupted_load_takes_that_back()
+{
+    let shop = shop(|machine| machine.boot = Some(captain_model::BootPolicy::Once));
+    let appliance = &shop.files.appliance;
+    let noted =
+        || std::fs::read_to_string(shop.folder.path().join("state/settled")).unwrap().contains("52:54");
+    let (client, initramfs) = ("127.0.0.2:1".parse().unwrap(), "osie/default/initramfs-x86_64");
+    assert!(read(&shop, "pxelinux.cfg/01-52-54-00-00-00-01").await.is_ok(), "so its address is known");
+    let mut files = shop.files.clone();
+    let (mut reader, _) = files.open(client, initramfs).await.unwrap();
+    let mut byte = [0];
+    let late = tokio::time::timeout(std::time::Duration::from_millis(100), reader.read(&mut byte)).await;
+    assert!(late.is_err() && !noted(), "nobody writes yet");
+    appliance.state.start().unwrap();
+    assert_eq!(reader.read(&mut byte).await.unwrap(), 1);
+    assert!(noted());
+    drop(reader);
+    assert!(appliance.state.flushed().await && noted(), "it is not known how the load ended");
+    drop(shop.files.loads().end(client));
+    assert!(appliance.state.flushed().await && !noted(), "it broke off");
+    assert!(shop.files.loads().end(client).is_none());
+
+    assert!(read(&shop, initramfs).await.is_ok());
+    appliance.tell(MAC, EventKind::TftpDone { file: initramfs.to_owned(), bytes: 1, millis: 1 });
+    drop(shop.files.loads().end(client));
+    assert!(appliance.state.flushed().await && noted());
+}
+
+#[tokio::test]
 async fn what_is_being_made_is_named_where_it_is_missing() {
     let shop = shop(|_| {});
     let kernel = "osie/default/vmlinuz-x86_64";
