@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::EngineConfig;
 use crate::finished::{Finished, Outcome};
-use crate::handler::Handler;
+use crate::handler::Reasons;
 use crate::line::Line;
 use crate::request::{Request, RequestError};
 use crate::session::{Session, Shared};
@@ -63,7 +63,7 @@ impl Engine {
     /// When the socket cannot be used at all. What goes wrong with one client ends with that client.
     pub async fn run<H, E>(self, handler: H, events: E, shutdown: impl Future<Output = ()>) -> io::Result<()>
     where
-        H: Handler + Clone + 'static,
+        H: Reasons + Clone + 'static,
         E: Fn(Finished) + Send + Sync + 'static,
     {
         let table = Table::new(self.config.max_transfers, self.config.max_per_client);
@@ -108,7 +108,7 @@ struct Listener<H, E> {
 
 impl<H, E> Listener<H, E>
 where
-    H: Handler + Clone + 'static,
+    H: Reasons + Clone + 'static,
     E: Fn(Finished) + Send + Sync + 'static,
 {
     async fn listen(&mut self) -> Never {

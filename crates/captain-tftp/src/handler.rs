@@ -1,51 +1,29 @@
-//! [`Handler`]: where the files come from.
+//! [`Reasons`]: what an error of [`Handler`] cannot say.
 
-use std::net::SocketAddrV4;
+use async_tftp::packet::Error as HandlerError;
+use async_tftp::server::Handler;
 
-use futures_lite::AsyncRead;
-use thiserror::Error;
-
-use crate::wire::Code;
-
-/// Opens files for the engine.
-pub trait Handler: Send {
-    /// A file's bytes.
-    type Reader: AsyncRead + Unpin + Send;
-
-    /// Opens the file called `name`, spelled as in [`crate::Finished`], for `client`; says how many bytes it has, where
-    /// that is known.
-    ///
-    /// # Errors
-    /// Why there is none for this client.
-    fn open(
-        &mut self,
-        client: SocketAddrV4,
-        name: &str,
-    ) -> impl Future<Output = Result<(Self::Reader, Option<u64>), OpenError>> + Send;
-}
-
-/// Why a file is not sent. Its text goes to the client, and so does a code of RFC 1350's appendix, which firmware goes by:
-/// upon 1 and 2 U-Boot (`net/tftp.c`) tries its next name, upon any other it begins anew with the same one.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum OpenError {
-    /// There is none: code 1.
-    #[error("{0}")]
-    Absent(String),
-    /// This client may not have it: code 2.
-    #[error("{0}")]
-    Refused(String),
-    /// It may be had later, or somebody has to repair something: code 0.
-    #[error("{0}")]
-    Failed(String),
-}
-
-impl OpenError {
-    /// What the ERROR datagram says.
-    pub(crate) const fn code(&self) -> Code {
-        match self {
-            Self::Absent(_) => Code::NotFound,
-            Self::Refused(_) => Code::AccessViolation,
-            Self::Failed(_) => Code::Undefined,
-        }
+/// A [`Handler`] that says why. Its errors have a code or a text and not both, and firmware goes by the code: upon 1 and 2
+/// U-Boot (`net/tftp.c`) tries its next name, upon any other it begins anew with the same one.
+pub trait Reasons: Handler {
+    /// Why the file was not opened, where the error that [`Handler::read_req_open`] has just given is a code alone.
+    fn reason(&mut self) -> Option<String> {
+        None
     }
+}
+
+/// The code of RFC 1350's appendix, and the text where the handler has no other.
+pub(crate) fn describe(error: HandlerError) -> (u16, String) {
+    let (code, text) = match error {
+        HandlerError::Msg(text) => return (0, text),
+        HandlerError::UnknownError => (0, "unknown error"),
+        HandlerError::FileNotFound => (1, "file not found"),
+        HandlerError::PermissionDenied => (2, "access violation"),
+        HandlerError::DiskFull => (3, "disk full"),
+        HandlerError::IllegalOperation => (4, "illegal operation"),
+        HandlerError::UnknownTransferId => (5, "unknown transfer"),
+        HandlerError::FileAlreadyExists => (6, "file exists already"),
+        HandlerError::NoSuchUser => (7, "no such user"),
+    };
+    (code, text.to_owned())
 }

@@ -3,18 +3,20 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddrV4;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use async_tftp::packet::Error as HandlerError;
 use futures_lite::future::{poll_once, yield_now};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::config::EngineConfig;
 use crate::finished::Outcome;
-use crate::handler::{Handler, OpenError};
+use crate::handler::{Reasons, describe};
 use crate::line::Line;
 use crate::options::{Caps, Terms};
 use crate::request::Request;
@@ -74,7 +76,7 @@ impl Session {
     }
 
     /// Runs it to its end.
-    pub(crate) async fn run<H: Handler>(&mut self, handler: H) -> Outcome {
+    pub(crate) async fn run<H: Reasons>(&mut self, handler: H) -> Outcome {
         let started = Instant::now();
         let (reader, size) = match self.open(handler).await {
             Ok(opened) => opened,
@@ -91,35 +93,53 @@ impl Session {
     }
 
     /// Opens the file, on this request's own handler: a slow one keeps nobody else waiting.
-    async fn open<H: Handler>(&mut self, mut handler: H) -> Result<(H::Reader, Option<u64>), Outcome> {
-        let open = handler.open(self.peer, &self.request.file);
-        let open = timeout(self.shared.config.idle, open);
-        tokio::pin!(open);
-        let opened = loop {
-            tokio::select! {
-                opened = &mut open => break opened,
-                signal = self.permit.signals.recv() => match signal {
-                    // The client is impatient, or it talks before there is anything to talk about.
-                    Some(Signal::Repeat) => self.repeated = true,
-                    Some(Signal::Datagram(datagram)) => if let Some(Reply::Error { code, text }) = Reply::parse(&datagram) {
-                        self.dismissed = true;
-                        return Err(Outcome::Failed { why: format!("the client ended it with error {code}: {text}") });
+    async fn open<H: Reasons>(&mut self, mut handler: H) -> Result<(H::Reader, Option<u64>), Outcome> {
+        let peer = SocketAddr::V4(self.peer);
+        let file = self.request.file.clone();
+        let opened = {
+            let open = timeout(self.shared.config.idle, handler.read_req_open(&peer, Path::new(&file)));
+            tokio::pin!(open);
+            loop {
+                tokio::select! {
+                    opened = &mut open => break opened,
+                    signal = self.permit.signals.recv() => if let Some(why) = self.hear_early(signal) {
+                        return Err(Outcome::Failed { why });
                     },
-                    Some(Signal::Evict) => return Err(Outcome::Failed { why: EVICTED.to_owned() }),
-                    Some(Signal::Stop) => return Err(Outcome::Failed { why: STOPPED.to_owned() }),
-                    None => return Err(Outcome::Failed { why: REPLACED.to_owned() }),
-                },
+                }
             }
         };
-        let error = match opened {
+        let (error, reason) = match opened {
             Ok(Ok(opened)) => return Ok(opened),
-            Ok(Err(error)) => error,
-            Err(_) => OpenError::Failed("the file could not be opened in time".to_owned()),
+            Ok(Err(error)) => (error, handler.reason()),
+            Err(_) => (HandlerError::Msg("the file could not be opened in time".to_owned()), None),
         };
-        let why = error.to_string();
+        let (code, text) = describe(error);
+        let why = reason.unwrap_or(text);
         // The client asks again if it is lost.
-        let _ = self.line.send(&wire::error(error.code(), &why)).await;
+        let _ = self.line.send(&wire::raw_error(code, &why)).await;
         Err(Outcome::Refused { why })
+    }
+
+    /// What is heard while the file is being opened; why that ends it.
+    fn hear_early(&mut self, signal: Option<Signal>) -> Option<String> {
+        match signal {
+            // The client is impatient.
+            Some(Signal::Repeat) => {
+                self.repeated = true;
+                None
+            }
+            Some(Signal::Datagram(datagram)) => match Reply::parse(&datagram)? {
+                Reply::Error { code, text } => {
+                    self.dismissed = true;
+                    Some(format!("the client ended it with error {code}: {text}"))
+                }
+                // It talks before there is anything to talk about.
+                Reply::Ack(_) => None,
+            },
+            Some(Signal::Evict) => Some(EVICTED.to_owned()),
+            Some(Signal::Stop) => Some(STOPPED.to_owned()),
+            None => Some(REPLACED.to_owned()),
+        }
     }
 
     /// The most that this client is granted: by configuration, by the way's MTU, by what was seen of it before.

@@ -5,7 +5,6 @@
 #[repr(u16)]
 pub(crate) enum Code {
     Undefined = 0,
-    NotFound = 1,
     AccessViolation = 2,
     Illegal = 4,
     UnknownTransfer = 5,

@@ -2,13 +2,14 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use std::net::{IpAddr, SocketAddrV4};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use captain_model::EventKind;
-use captain_tftp::{Handler, OpenError};
-use futures_util::io::{AsyncRead, Cursor};
+use captain_tftp::{Handler, HandlerError, Reasons};
+use futures_util::io::{AsyncRead, Cursor, Sink, sink};
 
 use super::desk::{self, Asker, Found};
 use super::names::{Wanted, wanted};
@@ -26,6 +27,8 @@ const PI_READS: u64 = 65_535 * 1024;
 pub(crate) struct Files {
     appliance: Arc<Appliance>,
     loads: Loads,
+    /// Why the last file was not given.
+    reason: Option<String>,
 }
 
 /// Marks of loads that use up `once`, by client, in the order in which they were begun.
@@ -52,7 +55,7 @@ type Content = (Pin<Box<dyn AsyncRead + Send>>, Option<u64>);
 impl Files {
     /// Serves from `appliance`.
     pub(crate) fn new(appliance: Arc<Appliance>) -> Self {
-        Self { appliance, loads: Loads::default() }
+        Self { appliance, loads: Loads::default(), reason: None }
     }
 
     /// What is on its way.
@@ -60,7 +63,7 @@ impl Files {
         self.loads.clone()
     }
 
-    fn find(&self, client: SocketAddrV4, name: &str) -> Result<Content, OpenError> {
+    fn find(&self, client: SocketAddrV4, name: &str) -> Result<Content, Denied> {
         let local = self.appliance.settings.address_towards(*client.ip());
         let asker = Asker { remote: (*client.ip()).into(), local, quiet: false };
         match desk::open(&self.appliance, asker, name)? {
@@ -70,8 +73,7 @@ impl Files {
                 Ok((Box::pin(Cursor::new(text.into_bytes())), Some(length)))
             }
             Found::Own(file) => {
-                let size =
-                    file.metadata().map_err(|error| OpenError::Failed(format!("{name}: {error}")))?.len();
+                let size = file.metadata().map_err(|error| Denied::Broken(format!("{name}: {error}")))?.len();
                 if size > PI_READS {
                     self.warn(asker, name, size);
                 }
@@ -109,19 +111,39 @@ impl Files {
 
 impl Handler for Files {
     type Reader = Pin<Box<dyn AsyncRead + Send>>;
+    type Writer = Sink;
 
-    async fn open(&mut self, client: SocketAddrV4, name: &str) -> Result<Content, OpenError> {
-        self.find(client, name)
+    async fn read_req_open(&mut self, client: &SocketAddr, path: &Path) -> Result<Content, HandlerError> {
+        let SocketAddr::V4(client) = *client else { return Err(HandlerError::PermissionDenied) };
+        self.find(client, &path.to_string_lossy()).map_err(|why| {
+            self.reason = Some(why.to_string());
+            code_of(why)
+        })
+    }
+
+    async fn write_req_open(
+        &mut self,
+        _client: &SocketAddr,
+        _path: &Path,
+        _size: Option<u64>,
+    ) -> Result<Sink, HandlerError> {
+        let _never_written = sink();
+        Err(HandlerError::PermissionDenied)
     }
 }
 
-impl From<Denied> for OpenError {
-    fn from(why: Denied) -> Self {
-        match why {
-            Denied::Refused(why) => Self::Refused(why),
-            Denied::Absent(why) => Self::Absent(why),
-            Denied::Awaited(why) | Denied::Broken(why) => Self::Failed(why),
-        }
+impl Reasons for Files {
+    fn reason(&mut self) -> Option<String> {
+        self.reason.take()
+    }
+}
+
+/// By the code firmware knows whether to ask again.
+fn code_of(why: Denied) -> HandlerError {
+    match why {
+        Denied::Refused(_) => HandlerError::PermissionDenied,
+        Denied::Absent(_) => HandlerError::FileNotFound,
+        Denied::Awaited(why) | Denied::Broken(why) => HandlerError::Msg(why),
     }
 }
 

@@ -12,8 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_tftp::packet::Error as StockError;
-use captain_tftp::{Engine, EngineConfig, Finished, Handler, OpenError};
+use captain_tftp::{Engine, EngineConfig, Finished, Handler, HandlerError, Reasons};
 use futures_lite::AsyncRead;
 use tokio::net::UdpSocket;
 use tokio::time::{sleep, timeout};
@@ -28,12 +27,13 @@ pub struct Files {
     pub files: Arc<HashMap<String, Arc<Vec<u8>>>>,
     /// Bytes read out of any file.
     pub read: Arc<AtomicUsize>,
+    reason: Option<&'static str>,
 }
 
 impl Files {
     pub fn new(files: &[(&str, usize)]) -> Self {
         let files = files.iter().map(|(name, size)| ((*name).to_owned(), Arc::new(content(*size)))).collect();
-        Self { files: Arc::new(files), read: Arc::default() }
+        Self { files: Arc::new(files), ..Self::default() }
     }
 }
 
@@ -61,32 +61,7 @@ impl AsyncRead for Memory {
     }
 }
 
-impl Files {
-    async fn find(&self, name: &str) -> Option<(Memory, Option<u64>)> {
-        match name {
-            "slow" => sleep(Duration::from_secs(1)).await,
-            "stuck" => std::future::pending().await,
-            _ => {}
-        }
-        let bytes = self.files.get(name)?.clone();
-        let size = Some(bytes.len() as u64);
-        Some((Memory { bytes, at: 0, read: self.read.clone(), broken: name == "broken" }, size))
-    }
-}
-
 impl Handler for Files {
-    type Reader = Memory;
-
-    async fn open(&mut self, _: SocketAddrV4, name: &str) -> Result<(Memory, Option<u64>), OpenError> {
-        match name {
-            "forbidden" => Err(OpenError::Refused("not for you".to_owned())),
-            "unbuilt" => Err(OpenError::Failed("ask again".to_owned())),
-            _ => self.find(name).await.ok_or_else(|| OpenError::Absent("file not found".to_owned())),
-        }
-    }
-}
-
-impl async_tftp::server::Handler for Files {
     type Reader = Memory;
     type Writer = futures_lite::io::Sink;
 
@@ -94,8 +69,21 @@ impl async_tftp::server::Handler for Files {
         &mut self,
         _: &SocketAddr,
         path: &Path,
-    ) -> Result<(Memory, Option<u64>), StockError> {
-        self.find(path.to_str().unwrap_or_default()).await.ok_or(StockError::FileNotFound)
+    ) -> Result<(Memory, Option<u64>), HandlerError> {
+        let name = path.to_str().unwrap_or_default();
+        match name {
+            "slow" => sleep(Duration::from_secs(1)).await,
+            "stuck" => std::future::pending().await,
+            "forbidden" => {
+                self.reason = Some("not for you");
+                return Err(HandlerError::PermissionDenied);
+            }
+            "unbuilt" => return Err(HandlerError::Msg("ask again".to_owned())),
+            _ => {}
+        }
+        let bytes = self.files.get(name).cloned().ok_or(HandlerError::FileNotFound)?;
+        let size = Some(bytes.len() as u64);
+        Ok((Memory { bytes, at: 0, read: self.read.clone(), broken: name == "broken" }, size))
     }
 
     async fn write_req_open(
@@ -103,8 +91,14 @@ impl async_tftp::server::Handler for Files {
         _: &SocketAddr,
         _: &Path,
         _: Option<u64>,
-    ) -> Result<Self::Writer, StockError> {
-        Err(StockError::PermissionDenied)
+    ) -> Result<Self::Writer, HandlerError> {
+        Err(HandlerError::PermissionDenied)
+    }
+}
+
+impl Reasons for Files {
+    fn reason(&mut self) -> Option<String> {
+        self.reason.map(str::to_owned)
     }
 }
 

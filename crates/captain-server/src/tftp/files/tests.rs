@@ -23,18 +23,19 @@ fn shop(change: impl FnOnce(&mut Machine)) -> Shop {
 }
 
 async fn read(shop: &Shop, name: &str) -> Result<String, String> {
-    ask(shop, name).await.map_err(|why| why.to_string())
+    ask(shop, name).await.map_err(|(_, why)| why)
 }
 
-async fn ask(shop: &Shop, name: &str) -> Result<String, OpenError> {
-    match shop.files.clone().open(CLIENT, name).await {
+async fn ask(shop: &Shop, name: &str) -> Result<String, (HandlerError, String)> {
+    let mut files = shop.files.clone();
+    match files.read_req_open(&CLIENT.into(), Path::new(name)).await {
         Ok((mut reader, size)) => {
             let mut content = String::new();
             reader.read_to_string(&mut content).await.unwrap();
             assert_eq!(size, Some(content.len() as u64), "the announced size is the true one");
             Ok(content)
         }
-        Err(why) => Err(why),
+        Err(code) => Err((code, files.reason().expect("a reason"))),
     }
 }
 
@@ -180,10 +181,10 @@ async fn the_end_of_the_initramfs_comes_after_the_one_boot_is_noted_and_an_inter
     let appliance = &shop.files.appliance;
     let noted =
         || std::fs::read_to_string(shop.folder.path().join("state/settled")).unwrap().contains("52:54");
-    let (client, initramfs) = ("127.0.0.2:1".parse().unwrap(), "osie/default/initramfs-x86_64");
+    let (client, initramfs) = (CLIENT, "osie/default/initramfs-x86_64");
     assert!(read(&shop, "pxelinux.cfg/01-52-54-00-00-00-01").await.is_ok(), "so its address is known");
     let mut files = shop.files.clone();
-    let (mut reader, _) = files.open(client, initramfs).await.unwrap();
+    let (mut reader, _) = files.read_req_open(&client.into(), Path::new(initramfs)).await.unwrap();
     let mut byte = [0];
     let late = tokio::time::timeout(std::time::Duration::from_millis(100), reader.read(&mut byte)).await;
     assert!(late.is_err() && !noted(), "nobody writes yet");
@@ -304,7 +305,7 @@ async fn the_operators_own_autoexec_and_files_below_osie_are_found_but_not_by_wh
     own(&off);
     let script = read(&off, "52:54:00:00:00:01/autoexec.ipxe").await.unwrap();
     assert!(script.contains("/ipxe/script/"), "it is told to ask, and then to switch off: {script}");
-    assert!(matches!(ask(&off, "osie/tools/memtest").await, Err(OpenError::Refused(_))));
+    assert!(matches!(ask(&off, "osie/tools/memtest").await, Err((HandlerError::PermissionDenied, _))));
 }
 
 #[tokio::test]
@@ -312,7 +313,7 @@ async fn a_loader_that_is_written_over_is_refused_once_and_then_sent_as_it_is() 
     let shop = shop(|_| {});
     put(&shop.folder.path().join("loaders/snponly.efi"), &[b'x'; 3000]);
     assert!(
-        matches!(ask(&shop, "snponly.efi").await, Err(OpenError::Failed(why)) if why.contains("written over"))
+        matches!(ask(&shop, "snponly.efi").await, Err((HandlerError::Msg(_), why)) if why.contains("written over"))
     );
     for _ in 0..200 {
         if let Ok(content) = read(&shop, "snponly.efi").await {
@@ -324,18 +325,25 @@ async fn a_loader_that_is_written_over_is_refused_once_and_then_sent_as_it_is() 
 }
 
 #[tokio::test]
+async fn writing_is_refused() {
+    let shop = shop(|_| {});
+    let refused = shop.files.clone().write_req_open(&CLIENT.into(), Path::new("x"), None).await;
+    assert!(matches!(refused, Err(HandlerError::PermissionDenied)));
+}
+
+#[tokio::test]
 async fn what_is_absent_what_is_refused_and_what_may_come_are_told_apart() {
     let mac = "pxelinux.cfg/01-52-54-00-00-00-01";
     let open = shop(|_| {});
     for name in ["pxelinux.cfg/0A4D0005", "pxelinux.cfg/default-arm-bcm283x", "nosuch.efi", "osie/default/x"]
     {
         let why = ask(&open, name).await.unwrap_err();
-        assert!(matches!(&why, OpenError::Absent(text) if text.contains(name)), "{name}: {why:?}");
+        assert!(matches!(&why, (HandlerError::FileNotFound, text) if text.contains(name)), "{name}: {why:?}");
     }
     open.files.appliance.awaited.store(Some(Arc::new("it is being built".to_owned())));
-    assert!(matches!(ask(&open, "nosuch.efi").await, Err(OpenError::Failed(_))), "it may come");
+    assert!(matches!(ask(&open, "nosuch.efi").await, Err((HandlerError::Msg(_), _))), "it may come");
     let closed = shop(|machine| machine.netboot = false);
-    assert!(matches!(ask(&closed, mac).await, Err(OpenError::Refused(_))));
+    assert!(matches!(ask(&closed, mac).await, Err((HandlerError::PermissionDenied, _))));
     let broken = shop(|machine| machine.cmdline.push(&"x".repeat(5000)).unwrap());
-    assert!(matches!(ask(&broken, mac).await, Err(OpenError::Failed(_))), "the operator repairs it");
+    assert!(matches!(ask(&broken, mac).await, Err((HandlerError::Msg(_), _))), "the operator repairs it");
 }
