@@ -3,6 +3,9 @@
 //! No addresses are given out on a wire before a look at it has ended without an answer. A look is short where the link
 //! has been up for long, or where datagrams come in; on a link that has just come up it outlasts spanning tree, which
 //! keeps questions and answers (and the clients') from passing. Who is found stays found until captaind starts again.
+//!
+//! Two captainds that start together after a power cut must neither both give out addresses nor both leave it to the
+//! other: each waits a time of its own before it takes itself for alone, so that the later one hears the earlier.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -20,6 +23,11 @@ const PAUSE: Duration = Duration::from_millis(1600);
 const SPANNING_TREE: Duration = Duration::from_secs(45);
 /// Between looks where nobody else has been found.
 const AGAIN: Duration = Duration::from_secs(120);
+
+/// What two boxes' times of their own differ by: longer than [`PAUSE`], so that the later one asks once more meanwhile.
+const TURN: Duration = Duration::from_secs(2);
+/// How many such times there are. Boxes that stand together have addresses that do.
+const TURNS: u32 = 8;
 
 /// How DHCP is served now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +74,8 @@ struct Wire {
     index: u32,
     name: String,
     state: State,
+    /// This box's own time.
+    turn: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,8 +108,12 @@ impl Look {
 impl Watch {
     /// Over these interfaces, all without carrier as far as is known.
     pub(super) fn new(interfaces: &[InterfaceSpec]) -> Self {
-        let wire =
-            |one: &InterfaceSpec| Wire { index: one.index, name: one.name.clone(), state: State::Down };
+        let wire = |one: &InterfaceSpec| Wire {
+            index: one.index,
+            name: one.name.clone(),
+            state: State::Down,
+            turn: TURN * (one.address.to_bits() % TURNS),
+        };
         Self { wires: interfaces.iter().map(wire).collect(), found: None }
     }
 
@@ -108,7 +122,9 @@ impl Watch {
         let Some(wire) = self.wire(interface) else { return };
         wire.state = match (wire.state, up) {
             (_, false) => State::Down,
-            (State::Down, true) if fresh => State::Looking(Look::new(now, SPANNING_TREE + LISTEN)),
+            (State::Down, true) if fresh => {
+                State::Looking(Look::new(now, SPANNING_TREE + LISTEN + wire.turn))
+            }
             (State::Down, true) => State::Looking(Look::new(now, LISTEN)),
             (known @ (State::Looking(_) | State::Alone(_)), true) => known,
         };
@@ -116,10 +132,12 @@ impl Watch {
 
     /// A datagram came in by this interface: it forwards, so a server's answer would come in, too.
     pub(super) fn heard(&mut self, now: Instant, interface: u32) {
-        if let Some(State::Looking(look)) = self.wire(interface).map(|wire| &mut wire.state)
-            && look.until > now + LISTEN
+        let Some(wire) = self.wire(interface) else { return };
+        let enough = now + LISTEN + wire.turn;
+        if let State::Looking(look) = &mut wire.state
+            && look.until > enough
         {
-            (look.ask, look.until) = (now, now + LISTEN);
+            (look.ask, look.until) = (now, enough);
         }
     }
 
@@ -148,7 +166,7 @@ impl Watch {
     pub(super) fn due(&mut self, now: Instant) -> Vec<u32> {
         let mut ask = Vec::new();
         for wire in &mut self.wires {
-            let (state, asks) = wire.state.at(now);
+            let (state, asks) = wire.state.at(now, wire.turn);
             wire.state = state;
             ask.extend(asks.then_some(wire.index));
             if let State::Looking(Look { until, chosen: Some(server), .. }) = state
@@ -207,10 +225,10 @@ impl Watch {
 
 impl State {
     /// What it has become, and whether to ask.
-    fn at(self, now: Instant) -> (Self, bool) {
+    fn at(self, now: Instant, turn: Duration) -> (Self, bool) {
         match self {
             Self::Looking(look) if look.until <= now && look.chosen.is_none() => {
-                (Self::Alone(now + AGAIN), false)
+                (Self::Alone(now + AGAIN + turn), false)
             }
             Self::Looking(look) if look.ask <= now && look.until > now => {
                 (Self::Looking(Look { ask: now + PAUSE, ..look }), true)
@@ -246,10 +264,15 @@ mod tests {
     }
 
     fn watch(names: &[&str]) -> (Watch, Instant) {
+        watch_of(0, names)
+    }
+
+    /// On the box whose address ends so.
+    fn watch_of(last: u8, names: &[&str]) -> (Watch, Instant) {
         let spec = |(at, name): (usize, &&str)| InterfaceSpec {
             name: (*name).to_owned(),
             index: u32::try_from(at).unwrap() + 1,
-            address: Ipv4Addr::LOCALHOST,
+            address: Ipv4Addr::new(192, 0, 2, last),
             network: ipnet::Ipv4Net::default(),
             further: Vec::new(),
         };
@@ -325,6 +348,39 @@ mod tests {
         assert!(until(&mut watch, start + seconds(300)) >= 3, "and again");
         watch.found("there it is".to_owned());
         assert_eq!(watch.stance(), Stance::of(DhcpMode::AutoProxy, "there it is"));
+    }
+
+    /// When it asks, until it takes itself for alone.
+    fn questions(watch: &mut Watch) -> (Vec<Instant>, Instant) {
+        let mut asked = Vec::new();
+        loop {
+            let at = watch.next().unwrap();
+            asked.extend(watch.due(at).first().map(|_| at));
+            if watch.stance().mode == DhcpMode::Dynamic {
+                return (asked, at);
+            }
+        }
+    }
+
+    #[test]
+    fn of_boxes_that_start_together_the_later_ones_ask_once_more_when_the_first_is_alone() {
+        for heard in [false, true] {
+            let ends = [8, 9, 10, 23].map(|last| {
+                let (mut watch, start) = watch_of(last, &["eth1"]);
+                watch.link(start, 1, true, true);
+                if heard {
+                    until(&mut watch, start + seconds(20));
+                    watch.heard(start + seconds(20), 1);
+                }
+                let (asked, end) = questions(&mut watch);
+                let again = watch.next().unwrap();
+                (asked.into_iter().map(|at| at - start).collect::<Vec<_>>(), end - start, again - start)
+            });
+            for (first, later) in ends.iter().zip(&ends[1..]) {
+                assert!(later.0.last().unwrap() > &first.1, "{first:?} {later:?}");
+                assert!(later.2 - first.2 > LISTEN / 2, "nor do they look again at one time");
+            }
+        }
     }
 
     #[test]
