@@ -9,6 +9,7 @@
 //! 7440 (windowsize).
 
 mod config;
+mod end;
 mod engine;
 mod finished;
 mod handler;
@@ -29,9 +30,10 @@ mod workers;
 pub use async_tftp::packet::Error as HandlerError;
 pub use async_tftp::server::Handler;
 pub use config::EngineConfig;
+pub use end::{End, Limits};
 pub use engine::Engine;
 pub use finished::{Finished, Outcome};
 pub use handler::Reasons;
 pub use options::{Caps, Terms};
 pub use request::{Mode, Options, Request, RequestError};
-pub use transfer::{End, Limits, Transfer};
+pub use transfer::Transfer;

@@ -15,6 +15,7 @@ use futures_lite::future::{poll_once, yield_now};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use crate::config::EngineConfig;
+use crate::end::{End, Limits};
 use crate::finished::Outcome;
 use crate::handler::{Reasons, describe};
 use crate::line::Line;
@@ -23,7 +24,7 @@ use crate::request::Request;
 use crate::socket::largest_block;
 use crate::source::Source;
 use crate::table::{Permit, Signal, Table};
-use crate::transfer::{End, Limits, Transfer};
+use crate::transfer::Transfer;
 use crate::wire::{self, Reply};
 
 /// RFC 1350's block: every way carries it.

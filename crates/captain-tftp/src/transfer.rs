@@ -9,6 +9,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::end::{End, Limits};
 use crate::options::Terms;
 use crate::patience::Patience;
 use crate::wire::{self, Code, HEADER, Reply};
@@ -19,32 +20,6 @@ const COMPLAINT: Duration = Duration::from_micros(500);
 /// What a brisk client has taken, and how fast it answers.
 const BRISK_BYTES: u64 = 64 << 10;
 const BRISK_ROUND_TRIP: Duration = Duration::from_millis(2);
-
-/// When a transfer gives up.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// How often the same datagrams are sent again.
-    pub retries: u32,
-    /// How long nothing new may be acknowledged, or the file give nothing.
-    pub idle: Duration,
-}
-
-/// How a transfer ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Everything was acknowledged.
-    Complete {
-        /// Payload bytes.
-        bytes: u64,
-    },
-    /// The client wanted the size only (EDK2: `PxeBcTftpGetFileSize` ends with error 8 by design).
-    Probe,
-    /// It broke.
-    Failed {
-        /// Why.
-        why: String,
-    },
-}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Phase {
