@@ -16,7 +16,7 @@ boot() {
     esac
     qemu-system-$cpu -accel tcg,thread=multi -m 2048 -display none -nodefaults -no-reboot -serial file:$name.log "$@" &
     local qemu=$! seconds
-    for seconds in $(seq 180); do
+    for seconds in $(seq 280); do
         grep -aq 'ommand line:' $name.log 2>/dev/null && break
         kill -0 $qemu 2>/dev/null || break
         sleep 1
